@@ -1,0 +1,293 @@
+//! What is known about a module before it is instantiated: its declarations, without its code.
+
+use std::ops::Range;
+
+use super::layout::GlobalPlace;
+
+/// A value type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ValType {
+    I32,
+    I64,
+    F32,
+    F64,
+    FuncRef,
+    ExternRef,
+}
+
+impl ValType {
+    /// Whether it is a reference type.
+    pub fn is_reference(self) -> bool {
+        matches!(self, ValType::FuncRef | ValType::ExternRef)
+    }
+}
+
+impl std::fmt::Display for ValType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            ValType::I32 => "i32",
+            ValType::I64 => "i64",
+            ValType::F32 => "f32",
+            ValType::F64 => "f64",
+            ValType::FuncRef => "funcref",
+            ValType::ExternRef => "externref",
+        })
+    }
+}
+
+/// The type of a function: parameters and results.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FuncType {
+    params: Box<[ValType]>,
+    results: Box<[ValType]>,
+}
+
+impl FuncType {
+    /// A function type with these parameters and results.
+    pub fn new(params: impl IntoIterator<Item = ValType>, results: impl IntoIterator<Item = ValType>) -> Self {
+        FuncType { params: params.into_iter().collect(), results: results.into_iter().collect() }
+    }
+
+    /// Types of the parameters.
+    pub fn params(&self) -> &[ValType] {
+        &self.params
+    }
+
+    /// Types of the results.
+    pub fn results(&self) -> &[ValType] {
+        &self.results
+    }
+
+    /// Number of 8-byte slots that a call needs: the larger of the number of parameters and of results.
+    pub fn slots(&self) -> usize {
+        self.params.len().max(self.results.len())
+    }
+}
+
+impl std::fmt::Display for FuncType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let list = |f: &mut std::fmt::Formatter<'_>, types: &[ValType]| {
+            f.write_str("(")?;
+            for (i, t) in types.iter().enumerate() {
+                write!(f, "{}{t}", if i == 0 { "" } else { ", " })?;
+            }
+            f.write_str(")")
+        };
+        list(f, &self.params)?;
+        f.write_str(" -> ")?;
+        list(f, &self.results)
+    }
+}
+
+/// The type of a linear memory, in WebAssembly pages of 65 536 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryType {
+    pub minimum: u64,
+    pub maximum: Option<u64>,
+}
+
+/// The type of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableType {
+    pub element: ValType,
+    pub minimum: u64,
+    pub maximum: Option<u64>,
+}
+
+/// The type of a global.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GlobalType {
+    pub content: ValType,
+    pub mutable: bool,
+}
+
+/// The type of an import or export.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExternType {
+    Func(FuncType),
+    Memory(MemoryType),
+    Table(TableType),
+    Global(GlobalType),
+}
+
+/// An index space and an index in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntityIndex {
+    Func(u32),
+    Memory(u32),
+    Table(u32),
+    Global(u32),
+}
+
+/// One import, in the order of the import section. The n-th import of a kind is entity n of that kind.
+#[derive(Clone, Debug)]
+pub struct Import {
+    pub module: String,
+    pub name: String,
+    pub entity: EntityIndex,
+}
+
+/// One export.
+#[derive(Clone, Debug)]
+pub struct Export {
+    pub name: String,
+    pub entity: EntityIndex,
+}
+
+/// One step of a constant expression, on a small operand stack.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ConstOp {
+    /// Push these bits: any numeric constant, or a null reference as 0.
+    Bits(u64),
+    /// Push the value of global `index`.
+    GlobalGet(u32),
+    /// Push a reference to function `index`; it is in [`ModuleInfo::escaped_functions`].
+    RefFunc(u32),
+    I32Add,
+    I32Sub,
+    I32Mul,
+    I64Add,
+    I64Sub,
+    I64Mul,
+}
+
+/// A constant expression: validated, leaves exactly one value.
+pub type ConstExpr = Box<[ConstOp]>;
+
+/// What becomes of a segment when the module is instantiated.
+#[derive(Clone, Debug)]
+pub enum SegmentMode {
+    /// Copied into memory or table `target` at `offset`, then dropped.
+    Active { target: u32, offset: ConstExpr },
+    /// Waits for `memory.init` or `table.init`.
+    Passive,
+    /// (Element segments only.) Declares references and is dropped at once.
+    Declared,
+}
+
+/// A data segment.
+#[derive(Clone, Debug)]
+pub struct DataSegment {
+    pub mode: SegmentMode,
+    /// Where the bytes lie in [`ModuleInfo::data`].
+    pub bytes: Range<usize>,
+}
+
+/// The elements of an element segment.
+#[derive(Clone, Debug)]
+pub enum Elements {
+    /// Function indices; all are in [`ModuleInfo::escaped_functions`].
+    Functions(Box<[u32]>),
+    /// One constant expression per element.
+    Expressions(Box<[ConstExpr]>),
+}
+
+impl Elements {
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        match self {
+            Elements::Functions(list) => list.len(),
+            Elements::Expressions(list) => list.len(),
+        }
+    }
+}
+
+/// An element segment.
+#[derive(Clone, Debug)]
+pub struct ElementSegment {
+    pub mode: SegmentMode,
+    pub elements: Elements,
+}
+
+/// A table as declared: its type and the initial value of its elements.
+#[derive(Clone, Debug)]
+pub struct TableDecl {
+    pub ty: TableType,
+    /// `None` means null.
+    pub init: Option<ConstExpr>,
+}
+
+/// A global as declared. Imported ones have no initialiser.
+#[derive(Clone, Debug)]
+pub struct GlobalDecl {
+    pub ty: GlobalType,
+    pub init: Option<ConstExpr>,
+}
+
+/// The declarations of a module. Index spaces start with the imports, as in the spec.
+#[derive(Clone, Debug, Default)]
+pub struct ModuleInfo {
+    /// From the name section.
+    pub name: Option<String>,
+    pub types: Vec<FuncType>,
+    pub imports: Vec<Import>,
+    pub exports: Vec<Export>,
+    /// Type index of every function.
+    pub functions: Vec<u32>,
+    pub memories: Vec<MemoryType>,
+    pub tables: Vec<TableDecl>,
+    pub globals: Vec<GlobalDecl>,
+    pub imported_functions: u32,
+    pub imported_memories: u32,
+    pub imported_tables: u32,
+    pub imported_globals: u32,
+    pub start: Option<u32>,
+    /// Functions that can be reached other than by a direct call (exported, in an element segment, named by `ref.func`,
+    /// or the start function), ascending, without repetition: each has a function reference in the context.
+    pub escaped_functions: Vec<u32>,
+    pub data_segments: Vec<DataSegment>,
+    pub element_segments: Vec<ElementSegment>,
+    /// The bytes of all data segments.
+    pub data: Vec<u8>,
+    /// Names of functions from the name section: (function index, name), ascending.
+    pub function_names: Vec<(u32, String)>,
+}
+
+impl ModuleInfo {
+    /// Type of function `index`.
+    pub fn func_type(&self, index: u32) -> &FuncType {
+        &self.types[self.functions[index as usize] as usize]
+    }
+
+    /// Types of the globals that the module defines, in order.
+    pub fn defined_globals(&self) -> impl Iterator<Item = GlobalType> + '_ {
+        self.globals[self.imported_globals as usize..].iter().map(|g| g.ty)
+    }
+
+    /// Where global `index` of the module lies in the context, or `None` for an imported one. Takes time in proportion to
+    /// the number of globals; translators keep a table made by [`ModuleInfo::global_places`].
+    pub fn global_place(&self, index: u32) -> Option<GlobalPlace> {
+        self.global_places().nth(index.checked_sub(self.imported_globals)? as usize)
+    }
+
+    /// Where each defined global lies in the context, in order.
+    pub fn global_places(&self) -> impl Iterator<Item = GlobalPlace> + '_ {
+        let (mut constant, mut mutable) = (0, 0);
+        self.defined_globals().map(move |g| {
+            let next = if g.mutable { &mut mutable } else { &mut constant };
+            let place = *next;
+            *next += 1;
+            if g.mutable { GlobalPlace::Mutable(place) } else { GlobalPlace::Constant(place) }
+        })
+    }
+
+    /// Position of function `index` among the escaped functions.
+    pub fn escaped_index(&self, index: u32) -> Option<u32> {
+        self.escaped_functions.binary_search(&index).ok().map(|i| i as u32)
+    }
+
+    /// Type of an import or export.
+    pub fn entity_type(&self, entity: EntityIndex) -> ExternType {
+        match entity {
+            EntityIndex::Func(i) => ExternType::Func(self.func_type(i).clone()),
+            EntityIndex::Memory(i) => ExternType::Memory(self.memories[i as usize]),
+            EntityIndex::Table(i) => ExternType::Table(self.tables[i as usize].ty),
+            EntityIndex::Global(i) => ExternType::Global(self.globals[i as usize].ty),
+        }
+    }
+
+    /// The export of that name.
+    pub fn export(&self, name: &str) -> Option<EntityIndex> {
+        self.exports.iter().find(|e| e.name == name).map(|e| e.entity)
+    }
+}

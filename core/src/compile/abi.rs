@@ -1,0 +1,100 @@
+//! Calling conventions: how types become signatures.
+//!
+//! ```text
+//!   wasm     Tail   (context, parameters…) -> results…               up to REGISTER_RESULTS results
+//!            Tail   (context, results: *mut u64, parameters…)        more: written to 8-byte slots at `results`
+//!   builtin  C      as declared in VmBuiltins
+//!   entry    C      (callee: *const VmFuncRef, slots: *mut u64) -> u32
+//!   host     C      (context: *mut VmHostContext, slots: *mut u64) -> u32
+//! ```
+//!
+//! The convention depends on nothing but the type, so functions of different modules can call each other. The caller
+//! provides the memory for results, so a tail call can hand its own caller's on.
+
+use cranelift_codegen::ir::{AbiParam, ArgumentPurpose, Function, GlobalValueData, InstBuilder, MemFlagsData};
+use cranelift_codegen::ir::{Signature, Type, Value, types};
+use cranelift_codegen::isa::CallConv;
+use cranelift_frontend::FunctionBuilder;
+use std::mem::offset_of;
+
+use super::access::Access;
+use crate::artifact::info::{FuncType, ValType};
+use crate::artifact::layout::{VmContext, VmStore};
+
+/// Number of results that certainly fit the registers that the tail convention returns values in: eight integer and eight
+/// float registers on x86-64 and on AArch64.
+const REGISTER_RESULTS: usize = 8;
+
+/// Size of a slot for one parameter or result in memory.
+pub(super) const SLOT_BYTES: i32 = 8;
+
+/// The Cranelift type of a wasm value; references are addresses or arena indices.
+pub(super) fn clif_type(ty: ValType) -> Type {
+    match ty {
+        ValType::I32 => types::I32,
+        ValType::I64 | ValType::FuncRef | ValType::ExternRef => types::I64,
+        ValType::F32 => types::F32,
+        ValType::F64 => types::F64,
+    }
+}
+
+/// Whether functions of this type return their results in memory.
+pub(super) fn returns_in_memory(ty: &FuncType) -> bool {
+    ty.results().len() > REGISTER_RESULTS
+}
+
+/// The signature of wasm functions of this type.
+pub(super) fn wasm_signature(ty: &FuncType) -> Signature {
+    let mut signature = Signature::new(CallConv::Tail);
+    signature.params.push(AbiParam::special(types::I64, ArgumentPurpose::VMContext));
+    if returns_in_memory(ty) {
+        signature.params.push(AbiParam::new(types::I64));
+    } else {
+        signature.returns.extend(ty.results().iter().map(|&t| AbiParam::new(clif_type(t))));
+    }
+    signature.params.extend(ty.params().iter().map(|&t| AbiParam::new(clif_type(t))));
+    signature
+}
+
+/// A signature in the platform's C convention.
+pub(super) fn c_signature(convention: CallConv, params: &[Type], result: Option<Type>) -> Signature {
+    let mut signature = Signature::new(convention);
+    signature.params.extend(params.iter().map(|&t| AbiParam::new(t)));
+    signature.returns.extend(result.map(AbiParam::new));
+    signature
+}
+
+/// Makes the prologue of `func` compare the stack pointer with the store's limit.
+pub(super) fn check_stack_limit(func: &mut Function, access: &Access) {
+    let flags = func.dfg.mem_flags.insert_unchecked(access.constant);
+    let vmctx = func.create_global_value(GlobalValueData::VMContext);
+    let mut field = |base, offset: usize| {
+        func.create_global_value(GlobalValueData::Load {
+            base,
+            offset: i32::try_from(offset).expect("field offsets are small").into(),
+            global_type: types::I64,
+            flags,
+        })
+    };
+    let store = field(vmctx, offset_of!(VmContext, store));
+    let limit = field(store, offset_of!(VmStore, stack_limit));
+    func.stack_limit = Some(limit);
+}
+
+/// Loads one value of each of `types` from consecutive slots at `base`.
+pub(super) fn load_slots(
+    builder: &mut FunctionBuilder<'_>,
+    flags: MemFlagsData,
+    base: Value,
+    types: &[ValType],
+) -> Vec<Value> {
+    let offsets = (0..).step_by(SLOT_BYTES as usize);
+    types.iter().zip(offsets).map(|(&t, at)| builder.ins().load(clif_type(t), flags, base, at)).collect()
+}
+
+/// Stores values to consecutive slots at `base`.
+pub(super) fn store_slots(builder: &mut FunctionBuilder<'_>, flags: MemFlagsData, base: Value, values: &[Value]) {
+    for (&value, at) in values.iter().zip((0i32..).step_by(SLOT_BYTES as usize)) {
+        builder.ins().store(flags, value, base, at);
+    }
+}

@@ -1,0 +1,151 @@
+//! From Cranelift's functions to one block of code: compile, join, resolve calls, collect tables.
+//!
+//! ```text
+//!   text:  | function 0 | pad | function 1 | pad | … | trampolines … |
+//!          0                                         trampolines_start
+//! ```
+//!
+//! Invariant: calls between functions of the text are its only relocations, and they are relative.
+
+use cranelift_codegen::binemit::Reloc;
+use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::ir::ExternalName;
+use cranelift_codegen::isa::TargetIsa;
+use cranelift_codegen::{CodegenError, Context, ExceptionContextLoc, FinalizedMachExceptionHandler};
+use cranelift_codegen::{FinalizedMachCallSite, FinalizedRelocTarget};
+
+use super::traps;
+use crate::artifact::{EntrySite, FunctionRange, TrapSite};
+use crate::error::{Error, Result, bail, error};
+
+/// Functions start at multiples of this at least.
+const MIN_ALIGNMENT: u32 = 16;
+/// `int3` on x86-64, so that a jump into the space between functions stops at once. Zero is undefined on AArch64.
+const PADDING: u8 = if cfg!(target_arch = "x86_64") { 0xcc } else { 0 };
+
+/// A call to another function of the text.
+struct CallSite {
+    offset: u32,
+    kind: Reloc,
+    addend: i64,
+    /// Index among the functions that the module defines.
+    callee: u32,
+}
+
+/// The code of one function, with offsets from its start.
+pub(super) struct CompiledFunction {
+    code: Vec<u8>,
+    alignment: u32,
+    calls: Vec<CallSite>,
+    traps: Vec<TrapSite>,
+    entry: Option<EntrySite>,
+}
+
+/// Compiles the function that was built in `context`.
+pub(super) fn compile(context: &mut Context, isa: &dyn TargetIsa) -> Result<CompiledFunction> {
+    context.compile(isa, &mut ControlPlane::default()).map_err(|e| codegen_error(e.inner))?;
+    let compiled = context.compiled_code().ok_or_else(|| error!(Bug, "Cranelift compiled nothing"))?;
+    let buffer = &compiled.buffer;
+    let code = buffer.data().to_vec();
+    let alignment = buffer.alignment.max(isa.function_alignment().minimum).max(MIN_ALIGNMENT);
+    let mut traps = Vec::with_capacity(buffer.traps().len());
+    for trap in buffer.traps() {
+        let code = traps::from_cranelift(trap.code).ok_or_else(|| error!(Bug, "unknown trap code {}", trap.code))?;
+        traps.push(TrapSite { offset: trap.offset, code });
+    }
+    let mut entry = None;
+    for site in buffer.call_sites() {
+        if !site.exception_handlers.is_empty() {
+            entry = Some(entry_site(&site)?);
+        }
+    }
+    let mut calls = Vec::with_capacity(buffer.relocs().len());
+    for reloc in buffer.relocs() {
+        let FinalizedRelocTarget::ExternalName(ExternalName::User(name)) = reloc.target else {
+            bail!(Bug, "compiled code refers to {:?}", reloc.target);
+        };
+        let callee = context.func.params.user_named_funcs()[name].index;
+        calls.push(CallSite { offset: reloc.offset, kind: reloc.kind, addend: reloc.addend, callee });
+    }
+    Ok(CompiledFunction { code, alignment, calls, traps, entry })
+}
+
+fn codegen_error(error: CodegenError) -> Error {
+    match error {
+        CodegenError::ImplLimitExceeded | CodegenError::CodeTooLarge => {
+            error!(Limit, "a function is too large to be compiled")
+        }
+        CodegenError::Verifier(errors) => error!(Bug, "verifier: {errors}"),
+        other => error!(Bug, "code generation failed: {other}"),
+    }
+}
+
+/// Reads the tables of the `try_call` in an entry trampoline.
+fn entry_site(site: &FinalizedMachCallSite<'_>) -> Result<EntrySite> {
+    use FinalizedMachExceptionHandler as Handler;
+    let [Handler::Context(ExceptionContextLoc::SPOffset(context_offset)), Handler::Default(landing_offset)] =
+        *site.exception_handlers
+    else {
+        bail!(Bug, "unexpected handlers of an entry: {:?}", site.exception_handlers);
+    };
+    let frame_size = site.frame_offset.ok_or_else(|| error!(Bug, "the frame size of an entry is unknown"))?;
+    Ok(EntrySite { return_offset: site.ret_addr, landing_offset, frame_size, context_offset })
+}
+
+/// Code and tables of a whole module.
+#[derive(Default)]
+pub(super) struct Text {
+    pub code: Vec<u8>,
+    pub traps: Vec<TrapSite>,
+    pub entry_sites: Vec<EntrySite>,
+    calls: Vec<CallSite>,
+}
+
+impl Text {
+    /// Appends a function and says where it lies.
+    pub fn append(&mut self, function: CompiledFunction) -> Result<FunctionRange> {
+        let start = self.code.len().next_multiple_of(function.alignment as usize);
+        let end = start + function.code.len();
+        if i32::try_from(end).is_err() {
+            bail!(Limit, "the module's code is larger than 2 GiB");
+        }
+        self.code.resize(start, PADDING);
+        self.code.extend_from_slice(&function.code);
+        let start = start as u32;
+        let mut traps = function.traps;
+        traps.sort_by_key(|t| t.offset);
+        traps.dedup_by_key(|t| t.offset);
+        self.traps.extend(traps.into_iter().map(|t| TrapSite { offset: t.offset + start, ..t }));
+        self.calls.extend(function.calls.into_iter().map(|c| CallSite { offset: c.offset + start, ..c }));
+        self.entry_sites.extend(function.entry.map(|e| EntrySite {
+            return_offset: e.return_offset + start,
+            landing_offset: e.landing_offset + start,
+            ..e
+        }));
+        Ok(FunctionRange { start, len: function.code.len() as u32 })
+    }
+
+    /// Fills in the targets of all calls. `functions` are the functions that the module defines.
+    pub fn resolve_calls(&mut self, functions: &[FunctionRange]) -> Result<()> {
+        for call in std::mem::take(&mut self.calls) {
+            let target = i64::from(functions[call.callee as usize].start);
+            let distance = target + call.addend - i64::from(call.offset);
+            let at = call.offset as usize;
+            let field: &mut [u8; 4] = (&mut self.code[at..at + 4]).try_into().expect("four bytes");
+            match call.kind {
+                Reloc::X86CallPCRel4 => {
+                    *field = i32::try_from(distance).expect("the text is smaller than 2 GiB").to_le_bytes();
+                }
+                Reloc::Arm64Call => {
+                    if !(-(1 << 27)..1 << 27).contains(&distance) {
+                        bail!(Limit, "the module's code is larger than 128 MiB");
+                    }
+                    let target = (distance >> 2) as u32 & 0x03ff_ffff;
+                    *field = (u32::from_le_bytes(*field) | target).to_le_bytes();
+                }
+                other => bail!(Bug, "relocation {other:?} in compiled code"),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,40 @@
+//! The target: this machine, with the settings that our compiled code relies on.
+//!
+//! Invariant: compiled code calls no library function, so it needs no load-time relocation. On x86-64 that takes SSE4.1,
+//! whose rounding instructions replace the calls for `ceil`, `floor`, `trunc` and `nearest`.
+
+use cranelift_codegen::isa::OwnedTargetIsa;
+use cranelift_codegen::settings::{self, Configurable};
+
+use crate::config::Tunables;
+use crate::error::{Result, error};
+
+/// Settings that do not depend on the tunables. Frame pointers let the runtime walk from a trap to the innermost entry;
+/// stack probes are needless because every prologue compares with the stack limit.
+const SETTINGS: &[(&str, &str)] = &[
+    ("opt_level", "speed"),
+    ("is_pic", "true"),
+    ("preserve_frame_pointers", "true"),
+    ("unwind_info", "false"),
+    ("enable_probestack", "false"),
+    ("enable_alias_analysis", "true"),
+];
+
+/// The instruction set of this machine with all its extensions.
+///
+/// # Errors
+///
+/// [`ErrorKind::Os`](crate::error::ErrorKind::Os) when the processor is not supported.
+pub(super) fn native(tunables: &Tunables) -> Result<OwnedTargetIsa> {
+    #[cfg(target_arch = "x86_64")]
+    if !std::is_x86_feature_detected!("sse4.1") {
+        crate::error::bail!(Os, "the processor lacks SSE4.1, which Instar needs on x86-64");
+    }
+    let builder = cranelift_native::builder().map_err(|e| error!(Os, "the processor is not supported: {e}"))?;
+    let mut flags = settings::builder();
+    let verifier = ("enable_verifier", if tunables.debug_verifier { "true" } else { "false" });
+    for (name, value) in SETTINGS.iter().copied().chain([verifier]) {
+        flags.set(name, value).map_err(|e| error!(Bug, "Cranelift setting {name}={value}: {e}"))?;
+    }
+    builder.finish(settings::Flags::new(flags)).map_err(|e| error!(Os, "the processor is not supported: {e}"))
+}

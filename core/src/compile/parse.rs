@@ -1,0 +1,301 @@
+//! From bytes to [`ModuleInfo`] and function bodies: every section is validated, then read.
+//!
+//! Function bodies are not validated here but while they are translated, in parallel.
+//!
+//! Invariant: nothing is allocated on the word of a count in the module. Lists grow as their elements are read, so their
+//! size is bounded by the size of the module.
+
+use wasmparser::{
+    ConstExpr as WasmConstExpr, DataKind, Element, ElementItems, ElementKind, ExternalKind, FuncToValidate,
+    FunctionBody, KnownCustom, Name, Operator, Parser, Payload, TableInit, TypeRef, ValidPayload, Validator,
+    ValidatorResources, WasmFeatures,
+};
+
+use super::invalid;
+use crate::artifact::info::{
+    ConstExpr, ConstOp, DataSegment, ElementSegment, Elements, EntityIndex, Export, FuncType, GlobalDecl, GlobalType,
+    Import, MemoryType, ModuleInfo, SegmentMode, TableDecl, TableType, ValType,
+};
+use crate::error::{Result, bail};
+
+/// What modules may use: WebAssembly 2.0 without vectors, and extended constant expressions.
+pub(super) const FEATURES: WasmFeatures = WasmFeatures::MUTABLE_GLOBAL
+    .union(WasmFeatures::SATURATING_FLOAT_TO_INT)
+    .union(WasmFeatures::SIGN_EXTENSION)
+    .union(WasmFeatures::REFERENCE_TYPES)
+    .union(WasmFeatures::MULTI_VALUE)
+    .union(WasmFeatures::BULK_MEMORY)
+    .union(WasmFeatures::EXTENDED_CONST)
+    .union(WasmFeatures::FLOATS)
+    .union(WasmFeatures::GC_TYPES);
+
+/// A function that is still to be validated and translated.
+pub(super) struct Body<'a> {
+    pub validator: FuncToValidate<ValidatorResources>,
+    pub body: FunctionBody<'a>,
+}
+
+/// Reads and validates everything but the function bodies.
+pub(super) fn parse(wasm: &[u8]) -> Result<(ModuleInfo, Vec<Body<'_>>)> {
+    if Parser::is_component(wasm) {
+        bail!(Unsupported, "this is a WebAssembly component; Instar runs core modules");
+    }
+    let mut validator = Validator::new_with_features(FEATURES);
+    let mut parser = Parser::new(0);
+    parser.set_features(FEATURES);
+    let mut sections = Sections::default();
+    let mut bodies = Vec::new();
+    for payload in parser.parse_all(wasm) {
+        let payload = payload.map_err(invalid)?;
+        if let ValidPayload::Func(validator, body) = validator.payload(&payload).map_err(invalid)? {
+            bodies.push(Body { validator, body });
+        } else {
+            sections.read(payload)?;
+        }
+    }
+    let mut info = sections.info;
+    info.escaped_functions.sort_unstable();
+    info.escaped_functions.dedup();
+    Ok((info, bodies))
+}
+
+/// The type of a value, for types that the feature set lets through.
+pub(super) fn val_type(ty: wasmparser::ValType) -> Result<ValType> {
+    Ok(match ty {
+        wasmparser::ValType::I32 => ValType::I32,
+        wasmparser::ValType::I64 => ValType::I64,
+        wasmparser::ValType::F32 => ValType::F32,
+        wasmparser::ValType::F64 => ValType::F64,
+        wasmparser::ValType::Ref(r) if r == wasmparser::RefType::FUNCREF => ValType::FuncRef,
+        wasmparser::ValType::Ref(r) if r == wasmparser::RefType::EXTERNREF => ValType::ExternRef,
+        other => bail!(Unsupported, "value type {other}"),
+    })
+}
+
+#[derive(Default)]
+struct Sections {
+    info: ModuleInfo,
+}
+
+impl Sections {
+    /// Reads a section that the validator has accepted.
+    fn read(&mut self, payload: Payload<'_>) -> Result<()> {
+        match payload {
+            Payload::TypeSection(section) => {
+                for ty in section.into_iter_err_on_gc_types() {
+                    let ty = ty.map_err(invalid)?;
+                    let list =
+                        |types: &[wasmparser::ValType]| types.iter().map(|&t| val_type(t)).collect::<Result<Vec<_>>>();
+                    self.info.types.push(FuncType::new(list(ty.params())?, list(ty.results())?));
+                }
+            }
+            Payload::ImportSection(section) => {
+                for import in section.into_imports() {
+                    self.import(import.map_err(invalid)?)?;
+                }
+            }
+            Payload::FunctionSection(section) => {
+                for ty in section {
+                    self.info.functions.push(ty.map_err(invalid)?);
+                }
+            }
+            Payload::TableSection(section) => {
+                for table in section {
+                    let table = table.map_err(invalid)?;
+                    let init = match &table.init {
+                        TableInit::RefNull => None,
+                        TableInit::Expr(expr) => Some(self.const_expr(expr)?),
+                    };
+                    self.info.tables.push(TableDecl { ty: table_type(&table.ty)?, init });
+                }
+            }
+            Payload::MemorySection(section) => {
+                for memory in section {
+                    self.info.memories.push(memory_type(&memory.map_err(invalid)?)?);
+                }
+            }
+            Payload::GlobalSection(section) => {
+                for global in section {
+                    let global = global.map_err(invalid)?;
+                    let init = Some(self.const_expr(&global.init_expr)?);
+                    self.info.globals.push(GlobalDecl { ty: global_type(&global.ty)?, init });
+                }
+            }
+            Payload::ExportSection(section) => {
+                for export in section {
+                    self.export(export.map_err(invalid)?)?;
+                }
+            }
+            Payload::StartSection { func, .. } => {
+                self.info.start = Some(func);
+                self.info.escaped_functions.push(func);
+            }
+            Payload::ElementSection(section) => {
+                for element in section {
+                    self.element(element.map_err(invalid)?)?;
+                }
+            }
+            Payload::DataSection(section) => {
+                for data in section {
+                    self.data(data.map_err(invalid)?)?;
+                }
+            }
+            Payload::CustomSection(section) => {
+                if let KnownCustom::Name(names) = section.as_known() {
+                    self.names(names);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn import(&mut self, import: wasmparser::Import<'_>) -> Result<()> {
+        let info = &mut self.info;
+        let entity = match import.ty {
+            TypeRef::Func(ty) => {
+                info.functions.push(ty);
+                info.imported_functions += 1;
+                EntityIndex::Func(info.imported_functions - 1)
+            }
+            TypeRef::Table(ty) => {
+                info.tables.push(TableDecl { ty: table_type(&ty)?, init: None });
+                info.imported_tables += 1;
+                EntityIndex::Table(info.imported_tables - 1)
+            }
+            TypeRef::Memory(ty) => {
+                info.memories.push(memory_type(&ty)?);
+                info.imported_memories += 1;
+                EntityIndex::Memory(info.imported_memories - 1)
+            }
+            TypeRef::Global(ty) => {
+                info.globals.push(GlobalDecl { ty: global_type(&ty)?, init: None });
+                info.imported_globals += 1;
+                EntityIndex::Global(info.imported_globals - 1)
+            }
+            TypeRef::Tag(_) | TypeRef::FuncExact(_) => bail!(Unsupported, "import of a tag or an exact function"),
+        };
+        info.imports.push(Import { module: import.module.into(), name: import.name.into(), entity });
+        Ok(())
+    }
+
+    fn export(&mut self, export: wasmparser::Export<'_>) -> Result<()> {
+        let entity = match export.kind {
+            ExternalKind::Func => {
+                self.info.escaped_functions.push(export.index);
+                EntityIndex::Func(export.index)
+            }
+            ExternalKind::Table => EntityIndex::Table(export.index),
+            ExternalKind::Memory => EntityIndex::Memory(export.index),
+            ExternalKind::Global => EntityIndex::Global(export.index),
+            ExternalKind::Tag | ExternalKind::FuncExact => bail!(Unsupported, "export of a tag or an exact function"),
+        };
+        self.info.exports.push(Export { name: export.name.into(), entity });
+        Ok(())
+    }
+
+    fn element(&mut self, element: Element<'_>) -> Result<()> {
+        let mode = match element.kind {
+            ElementKind::Passive => SegmentMode::Passive,
+            ElementKind::Declared => SegmentMode::Declared,
+            ElementKind::Active { table_index, offset_expr } => {
+                SegmentMode::Active { target: table_index.unwrap_or(0), offset: self.const_expr(&offset_expr)? }
+            }
+        };
+        let elements = match element.items {
+            ElementItems::Functions(section) => {
+                let list = section.into_iter().collect::<Result<Box<[u32]>, _>>().map_err(invalid)?;
+                self.info.escaped_functions.extend_from_slice(&list);
+                Elements::Functions(list)
+            }
+            ElementItems::Expressions(_, section) => {
+                let mut list = Vec::new();
+                for expr in section {
+                    list.push(self.const_expr(&expr.map_err(invalid)?)?);
+                }
+                Elements::Expressions(list.into())
+            }
+        };
+        self.info.element_segments.push(ElementSegment { mode, elements });
+        Ok(())
+    }
+
+    fn data(&mut self, data: wasmparser::Data<'_>) -> Result<()> {
+        let mode = match data.kind {
+            DataKind::Passive => SegmentMode::Passive,
+            DataKind::Active { memory_index, offset_expr } => {
+                SegmentMode::Active { target: memory_index, offset: self.const_expr(&offset_expr)? }
+            }
+        };
+        let start = self.info.data.len();
+        self.info.data.extend_from_slice(data.data);
+        self.info.data_segments.push(DataSegment { mode, bytes: start..start + data.data.len() });
+        Ok(())
+    }
+
+    fn const_expr(&mut self, expr: &WasmConstExpr<'_>) -> Result<ConstExpr> {
+        let mut ops = Vec::new();
+        for op in expr.get_operators_reader() {
+            ops.push(match op.map_err(invalid)? {
+                Operator::I32Const { value } => ConstOp::Bits(u64::from(value as u32)),
+                Operator::I64Const { value } => ConstOp::Bits(value as u64),
+                Operator::F32Const { value } => ConstOp::Bits(u64::from(value.bits())),
+                Operator::F64Const { value } => ConstOp::Bits(value.bits()),
+                Operator::RefNull { .. } => ConstOp::Bits(0),
+                Operator::RefFunc { function_index } => {
+                    self.info.escaped_functions.push(function_index);
+                    ConstOp::RefFunc(function_index)
+                }
+                Operator::GlobalGet { global_index } => ConstOp::GlobalGet(global_index),
+                Operator::I32Add => ConstOp::I32Add,
+                Operator::I32Sub => ConstOp::I32Sub,
+                Operator::I32Mul => ConstOp::I32Mul,
+                Operator::I64Add => ConstOp::I64Add,
+                Operator::I64Sub => ConstOp::I64Sub,
+                Operator::I64Mul => ConstOp::I64Mul,
+                Operator::End => continue,
+                other => bail!(Unsupported, "{other:?} in a constant expression"),
+            });
+        }
+        Ok(ops.into())
+    }
+
+    /// Takes what can be read of the name section. It is for people, so its errors are nobody's.
+    fn names(&mut self, section: wasmparser::NameSectionReader<'_>) {
+        let total = self.info.functions.len() as u32;
+        for subsection in section.into_iter().map_while(Result::ok) {
+            match subsection {
+                Name::Module { name, .. } => self.info.name = Some(name.to_owned()),
+                Name::Function(names) => {
+                    let names = names.into_iter().map_while(Result::ok).filter(|n| n.index < total);
+                    self.info.function_names.extend(names.map(|n| (n.index, n.name.to_owned())));
+                }
+                _ => {}
+            }
+        }
+        self.info.function_names.sort_by_key(|&(index, _)| index);
+        self.info.function_names.dedup_by_key(|&mut (index, _)| index);
+    }
+}
+
+fn memory_type(ty: &wasmparser::MemoryType) -> Result<MemoryType> {
+    if ty.memory64 || ty.shared || ty.page_size_log2.is_some() {
+        bail!(Unsupported, "memory that is 64-bit, shared or has its own page size");
+    }
+    Ok(MemoryType { minimum: ty.initial, maximum: ty.maximum })
+}
+
+fn table_type(ty: &wasmparser::TableType) -> Result<TableType> {
+    if ty.table64 || ty.shared {
+        bail!(Unsupported, "table that is 64-bit or shared");
+    }
+    let element = val_type(wasmparser::ValType::Ref(ty.element_type))?;
+    Ok(TableType { element, minimum: ty.initial, maximum: ty.maximum })
+}
+
+fn global_type(ty: &wasmparser::GlobalType) -> Result<GlobalType> {
+    if ty.shared {
+        bail!(Unsupported, "shared global");
+    }
+    Ok(GlobalType { content: val_type(ty.content_type)?, mutable: ty.mutable })
+}

@@ -1,0 +1,144 @@
+//! Bridges between conventions: from the host into wasm, and from wasm to host functions. One of each per type.
+//!
+//! ```text
+//!   host ──C──► entry(callee, slots) ──try_call, Tail──► wasm function
+//!                   └ landing pad ◄── runtime, when the activation is abandoned
+//!
+//!   wasm ──Tail──► host call(host context, parameters…) ──C──► VmHostContext::func(host context, slots)
+//!                   └ VmBuiltins::raise when it returns nonzero
+//! ```
+//!
+//! Neither checks the stack limit: an entry runs on the host's account, and what a host function needs is not known.
+
+use std::mem::offset_of;
+
+use cranelift_codegen::ir::{BlockArg, ExceptionTableData, ExceptionTableItem, Function, InstBuilder};
+use cranelift_codegen::ir::{StackSlotData, StackSlotKind, UserFuncName, types};
+use cranelift_codegen::isa::TargetIsa;
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+
+use super::abi::{self, SLOT_BYTES, c_signature, clif_type, load_slots, store_slots, wasm_signature};
+use super::access::Access;
+use super::traps;
+use crate::artifact::info::FuncType;
+use crate::artifact::layout::{VmBuiltins, VmContext, VmFuncRef, VmHostContext};
+use crate::error::TrapCode;
+
+/// Which way a trampoline leads.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Direction {
+    Entry,
+    HostCall,
+}
+
+/// Builds a trampoline for functions of type `ty`.
+pub(super) fn build(
+    direction: Direction,
+    func: &mut Function,
+    builder_context: &mut FunctionBuilderContext,
+    isa: &dyn TargetIsa,
+    ty: &FuncType,
+) {
+    match direction {
+        Direction::Entry => build_entry(func, builder_context, isa, ty),
+        Direction::HostCall => build_host_call(func, builder_context, isa, ty),
+    }
+}
+
+/// The context value of the `try_call` is the function reference, since the runtime has to find it whether the callee
+/// belongs to an instance or to the host.
+fn build_entry(func: &mut Function, context: &mut FunctionBuilderContext, isa: &dyn TargetIsa, ty: &FuncType) {
+    func.name = UserFuncName::user(1, 0);
+    func.signature = c_signature(isa.default_call_conv(), &[types::I64, types::I64], Some(types::I32));
+    let access = Access::new(func);
+    let mut builder = FunctionBuilder::new(func, context);
+    let (entry, normal, landing) = (builder.create_block(), builder.create_block(), builder.create_block());
+    builder.append_block_params_for_function_params(entry);
+    builder.switch_to_block(entry);
+    let (callee, slots) = (builder.block_params(entry)[0], builder.block_params(entry)[1]);
+    let code = builder.ins().load(types::I64, access.func_ref, callee, field(offset_of!(VmFuncRef, code)));
+    let callee_context = builder.ins().load(types::I64, access.func_ref, callee, field(offset_of!(VmFuncRef, context)));
+    let in_memory = abi::returns_in_memory(ty);
+    let mut args = vec![callee_context];
+    if in_memory {
+        args.push(slots);
+    }
+    args.extend(load_slots(&mut builder, access.stack, slots, ty.params()));
+
+    let results = if in_memory { &[] } else { ty.results() };
+    let returned: Vec<_> = (0..results.len() as u32).map(BlockArg::TryCallRet).collect();
+    let signature = builder.import_signature(wasm_signature(ty));
+    let to_normal = builder.func.dfg.block_call(normal, &returned);
+    let to_landing = builder.func.dfg.block_call(landing, &[BlockArg::TryCallExn(0)]);
+    let handlers = [ExceptionTableItem::Context(callee), ExceptionTableItem::Default(to_landing)];
+    let table = builder.func.dfg.exception_tables.push(ExceptionTableData::new(signature, to_normal, handlers));
+    builder.ins().try_call_indirect(code, &args, table);
+
+    let values: Vec<_> = results.iter().map(|&t| builder.append_block_param(normal, clif_type(t))).collect();
+    builder.switch_to_block(normal);
+    store_slots(&mut builder, access.stack, slots, &values);
+    let success = builder.ins().iconst(types::I32, 0);
+    builder.ins().return_(&[success]);
+
+    let payload = builder.append_block_param(landing, types::I64);
+    builder.switch_to_block(landing);
+    let trap_code = builder.ins().ireduce(types::I32, payload);
+    builder.ins().return_(&[trap_code]);
+
+    builder.seal_all_blocks();
+    builder.finalize(isa.frontend_config());
+}
+
+fn build_host_call(func: &mut Function, context: &mut FunctionBuilderContext, isa: &dyn TargetIsa, ty: &FuncType) {
+    func.name = UserFuncName::user(2, 0);
+    func.signature = wasm_signature(ty);
+    let access = Access::new(func);
+    let mut builder = FunctionBuilder::new(func, context);
+    let (entry, done, failed) = (builder.create_block(), builder.create_block(), builder.create_block());
+    builder.set_cold_block(failed);
+    builder.append_block_params_for_function_params(entry);
+    builder.switch_to_block(entry);
+    let params = builder.block_params(entry).to_vec();
+    let in_memory = abi::returns_in_memory(ty);
+    let (host_context, params) = (params[0], &params[1..]);
+    let (results_at, params) = if in_memory { (Some(params[0]), &params[1..]) } else { (None, params) };
+
+    let size = ty.slots().max(1) as u32 * SLOT_BYTES as u32;
+    let slot = builder.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, size, 3));
+    let slots = builder.ins().stack_addr(types::I64, slot, 0);
+    store_slots(&mut builder, access.stack, slots, params);
+    let convention = isa.default_call_conv();
+    let host_signature = c_signature(convention, &[types::I64, types::I64], Some(types::I32));
+    let host_signature = builder.import_signature(host_signature);
+    let host = builder.ins().load(types::I64, access.vm, host_context, field(offset_of!(VmHostContext, func)));
+    let call = builder.ins().call_indirect(host_signature, host, &[host_context, slots]);
+    let trap_code = builder.inst_results(call)[0];
+    builder.ins().brif(trap_code, failed, &[], done, &[]);
+
+    builder.switch_to_block(failed);
+    let caller = builder.ins().load(types::I64, access.vm, host_context, field(offset_of!(VmHostContext, caller)));
+    let builtins = builder.ins().load(types::I64, access.vm, caller, field(offset_of!(VmContext, builtins)));
+    let raise = builder.ins().load(types::I64, access.vm, builtins, field(offset_of!(VmBuiltins, raise)));
+    let raise_signature = builder.import_signature(c_signature(convention, &[types::I64, types::I32], None));
+    builder.ins().call_indirect(raise_signature, raise, &[caller, trap_code]);
+    builder.ins().trap(traps::to_cranelift(TrapCode::Unreachable));
+
+    builder.switch_to_block(done);
+    let results = load_slots(&mut builder, access.stack, slots, ty.results());
+    match results_at {
+        Some(at) => {
+            store_slots(&mut builder, access.stack, at, &results);
+            builder.ins().return_(&[]);
+        }
+        None => {
+            builder.ins().return_(&results);
+        }
+    }
+    builder.seal_all_blocks();
+    builder.finalize(isa.frontend_config());
+}
+
+/// The offset of a field as an immediate.
+pub(super) fn field(offset: usize) -> i32 {
+    i32::try_from(offset).expect("field offsets are small")
+}

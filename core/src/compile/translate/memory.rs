@@ -1,0 +1,160 @@
+//! Linear memory: loads and stores inline, everything else through builtins.
+//!
+//! The index is 32 bits wide and the address space behind `base` holds 4 GiB and `MEMORY_GUARD_BYTES` more, all of it
+//! inaccessible beyond the memory's length. So an access needs no check unless its constant offset reaches beyond the
+//! guard.
+
+use std::mem::offset_of;
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::types::{F32, F64, I8, I16, I32, I64};
+use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Type, Value};
+use cranelift_frontend::FuncInstBuilder;
+use wasmparser::{MemArg, Operator};
+
+use super::{Translator, builtin, context_offset};
+use crate::artifact::layout::{MEMORY_GUARD_BYTES, VmMemory, WASM_PAGE_BYTES};
+use crate::compile::trampoline::field;
+use crate::error::{Result, bail};
+
+/// A load of fewer bits than its result has.
+type NarrowLoad = fn(FuncInstBuilder<'_, '_>, MemFlagsData, Value, i32) -> Value;
+
+impl Translator<'_, '_> {
+    pub(super) fn memory(&mut self, operator: &Operator<'_>) -> Result<()> {
+        use Operator as O;
+        match operator {
+            O::I32Load { memarg } => self.load(memarg, I32),
+            O::I64Load { memarg } => self.load(memarg, I64),
+            O::F32Load { memarg } => self.load(memarg, F32),
+            O::F64Load { memarg } => self.load(memarg, F64),
+            O::I32Load8S { memarg } => self.load_narrow(memarg, 1, |i, f, a, o| i.sload8(I32, f, a, o)),
+            O::I32Load8U { memarg } => self.load_narrow(memarg, 1, |i, f, a, o| i.uload8(I32, f, a, o)),
+            O::I32Load16S { memarg } => self.load_narrow(memarg, 2, |i, f, a, o| i.sload16(I32, f, a, o)),
+            O::I32Load16U { memarg } => self.load_narrow(memarg, 2, |i, f, a, o| i.uload16(I32, f, a, o)),
+            O::I64Load8S { memarg } => self.load_narrow(memarg, 1, |i, f, a, o| i.sload8(I64, f, a, o)),
+            O::I64Load8U { memarg } => self.load_narrow(memarg, 1, |i, f, a, o| i.uload8(I64, f, a, o)),
+            O::I64Load16S { memarg } => self.load_narrow(memarg, 2, |i, f, a, o| i.sload16(I64, f, a, o)),
+            O::I64Load16U { memarg } => self.load_narrow(memarg, 2, |i, f, a, o| i.uload16(I64, f, a, o)),
+            O::I64Load32S { memarg } => self.load_narrow(memarg, 4, |i, f, a, o| i.sload32(f, a, o)),
+            O::I64Load32U { memarg } => self.load_narrow(memarg, 4, |i, f, a, o| i.uload32(f, a, o)),
+            O::I32Store { memarg } => self.store(memarg, I32),
+            O::I64Store { memarg } => self.store(memarg, I64),
+            O::F32Store { memarg } => self.store(memarg, F32),
+            O::F64Store { memarg } => self.store(memarg, F64),
+            O::I32Store8 { memarg } | O::I64Store8 { memarg } => self.store(memarg, I8),
+            O::I32Store16 { memarg } | O::I64Store16 { memarg } => self.store(memarg, I16),
+            O::I64Store32 { memarg } => self.store(memarg, I32),
+            other => return self.whole_memory(other),
+        }
+        Ok(())
+    }
+
+    /// Operators on a memory as a whole, or on a range of it.
+    fn whole_memory(&mut self, operator: &Operator<'_>) -> Result<()> {
+        use Operator as O;
+        match *operator {
+            O::MemorySize { mem } => {
+                let length = self.memory_length(mem);
+                let pages = self.builder.ins().ushr_imm_u(length, i64::from(WASM_PAGE_BYTES.ilog2()));
+                let pages = self.builder.ins().ireduce(I32, pages);
+                self.push(pages);
+            }
+            O::MemoryGrow { mem } => {
+                let delta = self.pop();
+                let (memory, delta) = (self.index_const(mem), self.widen(delta));
+                let old = self.call_builtin_value(&builtin::MEMORY_GROW, &[memory, delta]);
+                let old = self.builder.ins().ireduce(I32, old);
+                self.push(old);
+            }
+            O::MemoryCopy { dst_mem, src_mem } => {
+                let (to, from, length) = self.pop3();
+                let (dst_mem, src_mem) = (self.index_const(dst_mem), self.index_const(src_mem));
+                let (to, from, length) = (self.widen(to), self.widen(from), self.widen(length));
+                self.call_fallible_builtin(&builtin::MEMORY_COPY, &[dst_mem, src_mem, to, from, length]);
+            }
+            O::MemoryFill { mem } => {
+                let (start, byte, length) = self.pop3();
+                let (memory, start, length) = (self.index_const(mem), self.widen(start), self.widen(length));
+                self.call_fallible_builtin(&builtin::MEMORY_FILL, &[memory, start, byte, length]);
+            }
+            O::MemoryInit { data_index, mem } => {
+                let (to, from, length) = self.pop3();
+                let (memory, segment, to) = (self.index_const(mem), self.index_const(data_index), self.widen(to));
+                self.call_fallible_builtin(&builtin::MEMORY_INIT, &[memory, segment, to, from, length]);
+            }
+            O::DataDrop { data_index } => {
+                let segment = self.index_const(data_index);
+                self.call_builtin(&builtin::DATA_DROP, &[segment]);
+            }
+            ref other => bail!(Bug, "{other:?} is not a memory operator"),
+        }
+        Ok(())
+    }
+
+    fn load(&mut self, memarg: &MemArg, ty: Type) {
+        let index = self.pop();
+        let (address, offset) = self.heap_address(memarg, index, ty.bytes());
+        let value = self.builder.ins().load(ty, self.access.heap, address, offset);
+        self.push(value);
+    }
+
+    fn load_narrow(&mut self, memarg: &MemArg, size: u32, load: NarrowLoad) {
+        let index = self.pop();
+        let (address, offset) = self.heap_address(memarg, index, size);
+        let value = load(self.builder.ins(), self.access.heap, address, offset);
+        self.push(value);
+    }
+
+    /// Stores the low part of the operand as a `ty`.
+    fn store(&mut self, memarg: &MemArg, ty: Type) {
+        let (index, mut value) = self.pop2();
+        if self.builder.func.dfg.value_type(value) != ty {
+            value = self.builder.ins().ireduce(ty, value);
+        }
+        let (address, offset) = self.heap_address(memarg, index, ty.bytes());
+        self.builder.ins().store(self.access.heap, value, address, offset);
+        self.mark(memarg.memory, index, memarg.offset, u64::from(ty.bytes()));
+    }
+
+    /// The address and the immediate offset of an access of `size` bytes. The access itself faults when it is out of
+    /// bounds: it then hits the inaccessible rest of the address space or, after a failed check, address zero.
+    fn heap_address(&mut self, memarg: &MemArg, index: Value, size: u32) -> (Value, i32) {
+        let base = self.memory_base(memarg.memory);
+        let index = self.widen(index);
+        let end = memarg.offset + u64::from(size);
+        if end <= MEMORY_GUARD_BYTES as u64 {
+            return (self.builder.ins().iadd(base, index), memarg.offset as i32);
+        }
+        let end = self.builder.ins().iadd_imm_s(index, end as i64);
+        let length = self.memory_length(memarg.memory);
+        let outside = self.builder.ins().icmp(IntCC::UnsignedGreaterThan, end, length);
+        let start = self.builder.ins().iadd_imm_s(index, memarg.offset as i64);
+        let address = self.builder.ins().iadd(base, start);
+        let null = self.zero(I64);
+        (self.builder.ins().select_spectre_guard(outside, null, address), 0)
+    }
+
+    /// The address of a memory's first byte.
+    pub(super) fn memory_base(&mut self, memory: u32) -> Value {
+        let (record, offset) = self.memory_record(memory);
+        self.load_word(self.access.constant, record, offset + field(offset_of!(VmMemory, base)))
+    }
+
+    fn memory_length(&mut self, memory: u32) -> Value {
+        let (record, offset) = self.memory_record(memory);
+        self.load_word(self.access.vm, record, offset + field(offset_of!(VmMemory, length)))
+    }
+
+    /// Base and offset of the memory's [`VmMemory`].
+    fn memory_record(&mut self, memory: u32) -> (Value, i32) {
+        let imported = self.module.info.imported_memories;
+        let layout = self.module.layout;
+        if memory < imported {
+            let pointer = context_offset(layout.memory_import(memory));
+            (self.load_word(self.access.constant, self.vmctx, pointer), 0)
+        } else {
+            (self.vmctx, context_offset(layout.defined_memory(memory - imported)))
+        }
+    }
+}

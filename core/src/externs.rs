@@ -1,0 +1,99 @@
+//! [`Extern`]: what can be imported and exported; and the matching of imports.
+
+use crate::artifact::info::{EntityIndex, ExternType};
+use crate::error::Result;
+use crate::func::Func;
+use crate::global::Global;
+use crate::memory::Memory;
+use crate::store::StoreOpaque;
+use crate::table::Table;
+use crate::vm::instance::VmInstance;
+
+/// A function, memory, table or global of a store.
+#[derive(Clone, Copy, Debug)]
+pub enum Extern {
+    Func(Func),
+    Memory(Memory),
+    Table(Table),
+    Global(Global),
+}
+
+macro_rules! extern_from {
+    ($($name:ident),*) => {$(
+        impl From<$name> for Extern {
+            fn from(item: $name) -> Extern {
+                Extern::$name(item)
+            }
+        }
+    )*};
+}
+
+extern_from!(Func, Memory, Table, Global);
+
+impl Extern {
+    /// Entity `entity` of an instance of `store`. A function must be an escaped one, as exported ones are.
+    pub(crate) fn from_instance(instance: &VmInstance, entity: EntityIndex, store: &StoreOpaque) -> Self {
+        // SAFETY (of each): the instance belongs to `store`.
+        match entity {
+            EntityIndex::Func(index) => {
+                let reference = instance.func_ref(index).expect("exported functions escape");
+                // SAFETY: see above.
+                Extern::Func(unsafe { Func::from_reference(reference, store) })
+            }
+            // SAFETY: see above.
+            EntityIndex::Memory(index) => Extern::Memory(unsafe { Memory::from_definition(instance.memory(index), store) }),
+            // SAFETY: see above.
+            EntityIndex::Table(index) => Extern::Table(unsafe { Table::from_definition(instance.table(index), store) }),
+            EntityIndex::Global(index) => {
+                let ty = instance.module().info.globals[index as usize].ty;
+                // SAFETY: see above.
+                Extern::Global(unsafe { Global::from_definition(instance.global(index), ty, store) })
+            }
+        }
+    }
+
+    /// The type, with the current size of a memory or table as its minimum.
+    pub(crate) fn current_type(&self, store: &StoreOpaque) -> Result<ExternType> {
+        Ok(match self {
+            Extern::Func(func) => {
+                let reference = func.raw(store)?;
+                // SAFETY: the reference belongs to an instance of `store`.
+                ExternType::Func(store.engine().func_type(unsafe { (*reference).type_id }))
+            }
+            Extern::Memory(memory) => ExternType::Memory(memory.current_type(store)?),
+            Extern::Table(table) => ExternType::Table(table.current_type(store)?),
+            Extern::Global(global) => ExternType::Global(global.type_in(store)?),
+        })
+    }
+}
+
+fn limits_match(wanted: (u64, Option<u64>), given: (u64, Option<u64>)) -> bool {
+    given.0 >= wanted.0 && wanted.1.is_none_or(|max| given.1.is_some_and(|given| given <= max))
+}
+
+/// Whether an entity of type `given` may be imported as `wanted` (spec: external typing, import matching).
+pub(crate) fn matches(wanted: &ExternType, given: &ExternType) -> bool {
+    match (wanted, given) {
+        (ExternType::Func(w), ExternType::Func(g)) => w == g,
+        (ExternType::Global(w), ExternType::Global(g)) => w == g,
+        (ExternType::Memory(w), ExternType::Memory(g)) => limits_match((w.minimum, w.maximum), (g.minimum, g.maximum)),
+        (ExternType::Table(w), ExternType::Table(g)) => {
+            w.element == g.element && limits_match((w.minimum, w.maximum), (g.minimum, g.maximum))
+        }
+        _ => false,
+    }
+}
+
+/// A type in words, for error messages.
+pub(crate) fn describe(ty: &ExternType) -> String {
+    let limits = |min: u64, max: Option<u64>, unit: &str| match max {
+        Some(max) => format!("{min} to {max} {unit}"),
+        None => format!("at least {min} {unit}"),
+    };
+    match ty {
+        ExternType::Func(ty) => format!("function {ty}"),
+        ExternType::Memory(ty) => format!("memory of {}", limits(ty.minimum, ty.maximum, "pages")),
+        ExternType::Table(ty) => format!("table of {} {}", limits(ty.minimum, ty.maximum, "elements"), ty.element),
+        ExternType::Global(ty) => format!("{} global {}", if ty.mutable { "mutable" } else { "constant" }, ty.content),
+    }
+}

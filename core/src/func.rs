@@ -1,0 +1,175 @@
+//! [`Func`] and [`TypedFunc`]: functions of a store, host or guest.
+
+use std::marker::PhantomData;
+
+use crate::artifact::info::FuncType;
+use crate::artifact::layout::VmFuncRef;
+use crate::error::{Result, bail};
+use crate::host::{Caller, HostFunc, IntoFunc};
+use crate::pool::cell::StoreCell;
+use crate::store::{AsContext, AsContextMut, StoreOpaque};
+use crate::synthetic;
+use crate::val::{MAX_TYPED_SLOTS, Val, WasmList, check_typed, check_values};
+
+/// A function of a store. A small handle: copy it freely.
+#[derive(Clone, Copy, Debug)]
+pub struct Func {
+    store: u64,
+    reference: *const VmFuncRef,
+}
+
+// SAFETY: the pointer is followed only after the store id was compared with that of a store the caller has.
+unsafe impl Send for Func {}
+// SAFETY: as for Send.
+unsafe impl Sync for Func {}
+
+impl PartialEq for Func {
+    /// Whether both are the same function of the same store.
+    fn eq(&self, other: &Self) -> bool {
+        self.store == other.store && self.reference == other.reference
+    }
+}
+
+impl Func {
+    /// Makes a closure a function of the store.
+    ///
+    /// # Errors
+    ///
+    /// `PoolExhausted` or `Os`: a host-made function takes a slot.
+    pub fn wrap<T: 'static, P, R>(store: impl AsContextMut<Data = T>, func: impl IntoFunc<T, P, R>) -> Result<Self> {
+        synthetic::func(store, func.into_host().0)
+    }
+
+    /// Makes a closure over values a function of the store.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Func::wrap`].
+    pub fn new<T: 'static>(
+        store: impl AsContextMut<Data = T>,
+        ty: FuncType,
+        func: impl Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<()> + Send + Sync + 'static,
+    ) -> Result<Self> {
+        synthetic::func(store, HostFunc::dynamic(ty, func))
+    }
+
+    /// # Safety
+    ///
+    /// `reference` belongs to an instance of `store`.
+    pub(crate) unsafe fn from_reference(reference: *const VmFuncRef, store: &StoreOpaque) -> Self {
+        Func { store: store.id(), reference }
+    }
+
+    /// The function behind a slot that comes from `store`; `None` for null.
+    pub(crate) fn from_raw(slot: u64, store: &StoreOpaque) -> Option<Self> {
+        (slot != 0).then(|| Func { store: store.id(), reference: slot as *const VmFuncRef })
+    }
+
+    /// The reference, for use in `store`.
+    pub(crate) fn raw(&self, store: &StoreOpaque) -> Result<*const VmFuncRef> {
+        store.check(self.store, "function")?;
+        Ok(self.reference)
+    }
+
+    /// The function's type.
+    ///
+    /// # Errors
+    ///
+    /// `StaleHandle` when it belongs to another store.
+    pub fn ty(&self, store: impl AsContext) -> Result<FuncType> {
+        self.type_in(store.as_context().opaque())
+    }
+
+    fn type_in(&self, store: &StoreOpaque) -> Result<FuncType> {
+        let reference = self.raw(store)?;
+        // SAFETY: the reference belongs to an instance of this store.
+        Ok(store.engine().func_type(unsafe { (*reference).type_id }))
+    }
+
+    /// Calls the function with values.
+    ///
+    /// # Errors
+    ///
+    /// `Type` when number or types of `params`, or the length of `results`, are wrong; `Trap`; a host function's own error;
+    /// `StaleHandle`.
+    pub fn call(&self, mut store: impl AsContextMut, params: &[Val], results: &mut [Val]) -> Result<()> {
+        let mut context = store.as_context_mut();
+        let store = context.opaque();
+        let ty = self.type_in(store)?;
+        check_values("parameters", ty.params(), params)?;
+        if results.len() != ty.results().len() {
+            bail!(Type, "expected room for {} results, got {}", ty.results().len(), results.len());
+        }
+        let mut slots = vec![0; ty.slots()];
+        for (slot, value) in slots.iter_mut().zip(params) {
+            *slot = value.to_slot(store)?;
+        }
+        // SAFETY: `type_in` checked the store; slots were checked against the type.
+        unsafe { StoreCell::call(store.cell_ptr(), self.reference, slots.as_mut_ptr())? };
+        for ((result, &slot), &ty) in results.iter_mut().zip(&slots).zip(ty.results()) {
+            *result = Val::from_slot(slot, ty, store);
+        }
+        Ok(())
+    }
+
+    /// Checks the function's type once, for calls without checks.
+    ///
+    /// # Errors
+    ///
+    /// `Type`, with both types.
+    pub fn typed<P: WasmList, R: WasmList>(&self, store: impl AsContext) -> Result<TypedFunc<P, R>> {
+        check_typed::<P, R>("the function", &self.ty(store)?)?;
+        Ok(TypedFunc { func: *self, _types: PhantomData })
+    }
+}
+
+/// A function whose type is known to Rust.
+#[derive(Debug)]
+pub struct TypedFunc<P, R> {
+    func: Func,
+    _types: PhantomData<fn(P) -> R>,
+}
+
+impl<P, R> Clone for TypedFunc<P, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<P, R> Copy for TypedFunc<P, R> {}
+
+impl<P: WasmList, R: WasmList> TypedFunc<P, R> {
+    /// The function.
+    pub fn func(&self) -> &Func {
+        &self.func
+    }
+
+    /// Calls the function.
+    ///
+    /// # Errors
+    ///
+    /// `Trap`; a host function's own error; `StaleHandle`.
+    #[inline]
+    pub fn call(&self, mut store: impl AsContextMut, params: P) -> Result<R> {
+        let mut context = store.as_context_mut();
+        let store = context.opaque();
+        let reference = self.func.raw(store)?;
+        // SAFETY: the store was checked, the type when `self` was made.
+        unsafe { call_typed(store.cell_ptr(), reference, params) }
+    }
+}
+
+/// Calls `reference` as `P -> R`.
+///
+/// # Safety
+///
+/// As for [`StoreCell::call`], and the function has that type.
+#[inline]
+pub(crate) unsafe fn call_typed<P: WasmList, R: WasmList>(cell: *mut StoreCell, reference: *const VmFuncRef, params: P) -> Result<R> {
+    const { assert!(P::LEN <= MAX_TYPED_SLOTS && R::LEN <= MAX_TYPED_SLOTS) };
+    let mut slots = [0; MAX_TYPED_SLOTS];
+    params.store(&mut slots);
+    // SAFETY: passed on; there is a slot for each parameter and result.
+    unsafe { StoreCell::call(cell, reference, slots.as_mut_ptr())? };
+    Ok(R::load(&slots))
+}

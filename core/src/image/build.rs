@@ -1,0 +1,106 @@
+//! Decides what goes into a module's image: as much as is known before instantiation, per memory and per table.
+
+use super::{InstanceImage, MemoryImage};
+use crate::artifact::info::{ConstOp, Elements, ModuleInfo, SegmentMode, ValType};
+use crate::artifact::layout::WASM_PAGE_BYTES;
+use crate::error::Result;
+
+/// Tables larger than this are not kept as an image but filled element by element when a slot is made.
+const NULL: u32 = u32::MAX;
+
+pub(super) fn build(info: &ModuleInfo) -> Result<InstanceImage> {
+    let (tables, dynamic_elements) = tables(info);
+    let (memories, dynamic_data) = memories(info)?;
+    Ok(InstanceImage { memories, tables, dynamic_elements, dynamic_data })
+}
+
+/// The value of an offset that does not depend on the instance.
+fn constant(expression: &[ConstOp]) -> Option<u64> {
+    match expression {
+        [ConstOp::Bits(bits)] => Some(*bits),
+        _ => None,
+    }
+}
+
+/// A funcref whose function does not depend on the instance.
+fn constant_function(expression: &[ConstOp]) -> Option<u32> {
+    match expression {
+        [ConstOp::Bits(0)] => Some(NULL),
+        [ConstOp::RefFunc(index)] => Some(*index),
+        _ => None,
+    }
+}
+
+fn tables(info: &ModuleInfo) -> (Box<[Box<[u32]>]>, Box<[u32]>) {
+    let imported = info.imported_tables as usize;
+    let mut images: Vec<Vec<u32>> = vec![Vec::new(); info.tables.len() - imported];
+    // A table leaves the image at its first segment that depends on the instance: later ones must not go before it.
+    let mut closed = vec![false; images.len()];
+    for (image, decl) in images.iter_mut().zip(&info.tables[imported..]) {
+        if let Some(function) = decl.init.as_ref().and_then(|e| constant_function(e)).filter(|&f| f != NULL) {
+            image.resize(decl.ty.minimum as usize, function);
+        }
+    }
+    let mut dynamic = Vec::new();
+    for (i, segment) in info.element_segments.iter().enumerate() {
+        let SegmentMode::Active { target, offset } = &segment.mode else { continue };
+        let functions = |elements: &Elements| -> Option<Vec<u32>> {
+            match elements {
+                Elements::Functions(list) => Some(list.to_vec()),
+                Elements::Expressions(list) => list.iter().map(|e| constant_function(e)).collect(),
+            }
+        };
+        let place = (*target as usize).checked_sub(imported).filter(|&t| !closed[t]);
+        let known = place.and_then(|table| {
+            let ty = info.tables[imported + table].ty;
+            let start = constant(offset)?;
+            let end = start.checked_add(segment.elements.len() as u64)?;
+            (end <= ty.minimum && ty.element == ValType::FuncRef).then_some(())?;
+            Some((table, start as usize, functions(&segment.elements)?))
+        });
+        match known {
+            Some((table, start, functions)) => {
+                let image = &mut images[table];
+                image.resize(info.tables[imported + table].ty.minimum as usize, NULL);
+                image[start..start + functions.len()].copy_from_slice(&functions);
+            }
+            None => {
+                if let Some(table) = place {
+                    closed[table] = true;
+                }
+                dynamic.push(i as u32);
+            }
+        }
+    }
+    (images.into_iter().map(Vec::into_boxed_slice).collect(), dynamic.into())
+}
+
+type MemoryImages = (Box<[Option<MemoryImage>]>, Box<[u32]>);
+
+fn memories(info: &ModuleInfo) -> Result<MemoryImages> {
+    let imported = info.imported_memories as usize;
+    let mut contents: Vec<Vec<(usize, &[u8])>> = vec![Vec::new(); info.memories.len() - imported];
+    let mut closed = vec![false; contents.len()];
+    let mut dynamic = Vec::new();
+    for (i, segment) in info.data_segments.iter().enumerate() {
+        let SegmentMode::Active { target, offset } = &segment.mode else { continue };
+        let bytes = &info.data[segment.bytes.clone()];
+        let place = (*target as usize).checked_sub(imported).filter(|&m| !closed[m]);
+        let known = place.and_then(|memory| {
+            let start = constant(offset)?;
+            let end = start.checked_add(bytes.len() as u64)?;
+            (end <= info.memories[imported + memory].minimum * WASM_PAGE_BYTES).then_some((memory, start as usize))
+        });
+        match known {
+            Some((memory, start)) => contents[memory].push((start, bytes)),
+            None => {
+                if let Some(memory) = place {
+                    closed[memory] = true;
+                }
+                dynamic.push(i as u32);
+            }
+        }
+    }
+    let images = contents.iter().map(|segments| MemoryImage::new(segments)).collect::<Result<Box<[_]>>>()?;
+    Ok((images, dynamic.into()))
+}

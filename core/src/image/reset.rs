@@ -1,0 +1,260 @@
+//! Bringing an instance to its image: once when a slot is made, and after every tenant.
+//!
+//! A reset touches only what was dirtied. Per memory:
+//!
+//! ```text
+//!   dirty map    0 0 1 1 0 0 0 1 0 …        scanned 64 bytes at a time
+//!                    └─┬─┘     └┬┘
+//!   memory           2 lines    1 line      each run, and the 15 bytes after it, from the image; zeroes beyond it
+//! ```
+//!
+//! Invariant: after [`reset`] the instance equals its image in everything a guest can see or use: bytes, sizes, dirty
+//! map, page protections, tables, globals, dropped segments. [`check`] compares all of it.
+
+use std::ops::Range;
+use std::ptr;
+
+use super::{InstanceImage, MemoryImage};
+use crate::artifact::layout::{DIRTY_LINE_BYTES, DIRTY_SPILL_BYTES, VmGlobal, VmMemory};
+use crate::error::{Result, bail};
+use crate::vm::instance::VmInstance;
+use crate::vm::memory::LinearMemory;
+
+/// Initial values of an instance's mutable globals. They belong to the slot: a `funcref` in them points into its context.
+#[derive(Debug, Default)]
+pub struct GlobalsImage(Box<[VmGlobal]>);
+
+/// Gives a new instance its image, and takes the image of its globals.
+///
+/// # Errors
+///
+/// `Os` when mappings or memory are exhausted.
+pub fn prepare(instance: &mut VmInstance, image: &InstanceImage) -> Result<GlobalsImage> {
+    for (memory, image) in instance.memories().iter().zip(&image.memories) {
+        if let Some(image) = image {
+            image.map(memory)?;
+        }
+    }
+    let module = instance.module().clone();
+    for i in 0..image.tables.len() {
+        fill_table(instance, image, i);
+        let decl = &module.info.tables[module.info.imported_tables as usize + i];
+        if let (true, Some(init)) = (image.tables[i].is_empty(), &decl.init) {
+            // A table of a reference that only the instance knows. Such a table is filled anew after each tenant too.
+            let bits = instance.evaluate(init);
+            instance.table_storage(i).elements_mut().fill(bits);
+        }
+    }
+    // SAFETY: nobody runs in the instance.
+    Ok(GlobalsImage(unsafe { (*instance.mutable_globals()).into() }))
+}
+
+fn fill_table(instance: &mut VmInstance, image: &InstanceImage, index: usize) {
+    let values: Vec<u64> = image.tables[index].iter().map(|&f| instance.func_ref(f).map_or(0, |f| f as u64)).collect();
+    let elements = instance.table_storage(index).elements_mut();
+    elements[..values.len()].copy_from_slice(&values);
+    elements[values.len()..].fill(0);
+}
+
+/// Brings an instance back to its image.
+///
+/// # Errors
+///
+/// `Os` when a page cannot be protected again. The instance must not be used any more then.
+///
+/// # Safety
+///
+/// Nobody runs in the instance; `image` and `globals` are those it was prepared with.
+pub unsafe fn reset(instance: &mut VmInstance, image: &InstanceImage, globals: &GlobalsImage) -> Result<()> {
+    // SAFETY: the block has as many globals as its image, and nobody runs in the instance.
+    unsafe { ptr::copy_nonoverlapping(globals.0.as_ptr(), instance.mutable_globals().cast::<VmGlobal>(), globals.0.len()) };
+    if instance.segments_dirty() {
+        instance.reset_segments();
+    }
+    let (imported_memories, imported_tables) = (instance.module().info.imported_memories, instance.module().info.imported_tables);
+    for i in 0..image.memories.len() {
+        let definition = instance.memory(imported_memories + i as u32);
+        // SAFETY: the definition of a memory that this instance defines.
+        unsafe { reset_memory(&instance.memories()[i], &mut *definition, image.memories[i].as_ref())? };
+    }
+    for i in 0..image.tables.len() {
+        let definition = instance.table(imported_tables + i as u32);
+        // SAFETY: the definition of a table that this instance defines.
+        if unsafe { (*definition).dirty } != 0 {
+            reset_table(instance, image, i);
+        }
+    }
+    Ok(())
+}
+
+#[cold]
+fn reset_table(instance: &mut VmInstance, image: &InstanceImage, index: usize) {
+    instance.table_storage(index).shrink_to_minimum();
+    let module = instance.module().clone();
+    let decl = &module.info.tables[module.info.imported_tables as usize + index];
+    match (&decl.init, image.tables[index].is_empty()) {
+        (Some(init), true) => {
+            let bits = instance.evaluate(init);
+            instance.table_storage(index).elements_mut().fill(bits);
+        }
+        _ => fill_table(instance, image, index),
+    }
+    let fresh = instance.table_storage(index).definition();
+    let place = instance.table(module.info.imported_tables + index as u32);
+    // SAFETY: the definition of a table that this instance defines.
+    unsafe { place.write(fresh) };
+}
+
+/// Restores the dirty lines of a memory and its size.
+///
+/// # Safety
+///
+/// Nobody uses the memory; `definition` is its own.
+#[inline]
+unsafe fn reset_memory(memory: &LinearMemory, definition: &mut VmMemory, image: Option<&MemoryImage>) -> Result<()> {
+    let length = definition.length;
+    // SAFETY: the map is accessible for every line of the memory, and nobody else uses it.
+    let map = unsafe { &mut *memory.dirty_map(length) };
+    // SAFETY: runs are lines of the memory.
+    for_each_run(map, |run| unsafe { restore(definition, run, image) });
+    if length > memory.minimum_bytes() {
+        memory.shrink_to_minimum(length)?;
+        definition.length = memory.minimum_bytes();
+    }
+    Ok(())
+}
+
+/// Calls `found` with each run of marked lines, ascending, and clears the marks.
+#[inline]
+fn for_each_run(map: &mut [u8], mut found: impl FnMut(Range<usize>)) {
+    const BLOCK: usize = 64;
+    let mut line = 0;
+    while line < map.len() {
+        let block = &map[line..(line + BLOCK).min(map.len())];
+        if block.len() == BLOCK && block.iter().fold(0, |any, &b| any | b) == 0 {
+            line += BLOCK;
+            continue;
+        }
+        let Some(first) = block.iter().position(|&b| b != 0) else {
+            line += block.len();
+            continue;
+        };
+        let start = line + first;
+        let len = map[start..].iter().position(|&b| b == 0).unwrap_or(map.len() - start);
+        map[start..start + len].fill(0);
+        found(start..start + len);
+        line = start + len;
+    }
+}
+
+/// Restores a run of lines and what a store at its end may have spilled beyond.
+///
+/// # Safety
+///
+/// The lines lie in the memory, which nobody uses.
+#[inline]
+unsafe fn restore(definition: &VmMemory, lines: Range<usize>, image: Option<&MemoryImage>) {
+    let start = lines.start * DIRTY_LINE_BYTES;
+    let end = (lines.end * DIRTY_LINE_BYTES + DIRTY_SPILL_BYTES - 1).min(definition.length);
+    let piece = |range: Range<usize>, bytes: Option<&[u8]>| {
+        // SAFETY: `range` lies in the memory.
+        unsafe {
+            let to = definition.base.add(range.start);
+            match bytes {
+                Some(bytes) => ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()),
+                None => ptr::write_bytes(to, 0, range.len()),
+            }
+        }
+    };
+    match image {
+        Some(image) => image.pieces(start..end, piece),
+        None => piece(start..end, None),
+    }
+}
+
+/// Compares an instance with its image, byte by byte.
+///
+/// # Errors
+///
+/// `Bug`, naming the first difference.
+///
+/// # Safety
+///
+/// As for [`reset`].
+pub unsafe fn check(instance: &mut VmInstance, image: &InstanceImage, globals: &GlobalsImage) -> Result<()> {
+    // SAFETY: nobody runs in the instance.
+    let now = unsafe { &*instance.mutable_globals() };
+    if let Some(i) = now.iter().zip(&globals.0).position(|(a, b)| a.bits != b.bits) {
+        bail!(Bug, "mutable global {i} differs from its image after a reset");
+    }
+    if instance.segments_dirty() {
+        bail!(Bug, "segments differ from their image after a reset");
+    }
+    let module = instance.module().clone();
+    for (i, memory_image) in image.memories.iter().enumerate() {
+        // SAFETY: the definition of a memory that this instance defines.
+        let definition = unsafe { &*instance.memory(module.info.imported_memories + i as u32) };
+        let memory = &instance.memories()[i];
+        if definition.length != memory.minimum_bytes() {
+            bail!(Bug, "memory {i} has {} bytes after a reset; a fresh one has {}", definition.length, memory.minimum_bytes());
+        }
+        // SAFETY: the map is accessible for the whole memory.
+        if let Some(line) = unsafe { &*memory.dirty_map(definition.length) }.iter().position(|&b| b != 0) {
+            bail!(Bug, "line {line} of memory {i} is still marked after a reset");
+        }
+        let mut differs = None;
+        let mut compare = |range: Range<usize>, bytes: Option<&[u8]>| {
+            // SAFETY: the range lies in the memory, which nobody writes.
+            let now = unsafe { std::slice::from_raw_parts(definition.base.add(range.start), range.len()) };
+            let same = match bytes {
+                Some(bytes) => now == bytes,
+                None => now.iter().all(|&b| b == 0),
+            };
+            if !same && differs.is_none() {
+                differs = Some(range);
+            }
+        };
+        match memory_image {
+            Some(image) => image.pieces(0..definition.length, compare),
+            None => compare(0..definition.length, None),
+        }
+        if let Some(range) = differs {
+            bail!(Bug, "memory {i} differs from its image somewhere in {range:?} after a reset");
+        }
+    }
+    for (i, template) in image.tables.iter().enumerate() {
+        let decl = &module.info.tables[module.info.imported_tables as usize + i];
+        let init = decl.init.as_ref().map_or(0, |e| instance.evaluate(e));
+        let expected: Vec<u64> = match template.is_empty() {
+            true => vec![init; decl.ty.minimum as usize],
+            false => template.iter().map(|&f| instance.func_ref(f).map_or(0, |f| f as u64)).collect(),
+        };
+        if instance.table_storage(i).elements_mut() != expected {
+            bail!(Bug, "table {i} differs from its image after a reset");
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_found_wherever_they_lie_and_marks_are_cleared() {
+        for size in [1usize, 63, 64, 65, 256, 300] {
+            for start in 0..size {
+                for len in [1, 2, 63, 64, 65, 130] {
+                    let end = (start + len).min(size);
+                    let mut map = vec![0; size];
+                    map[start..end].fill(1);
+                    let mut runs = Vec::new();
+                    for_each_run(&mut map, |r| runs.push(r));
+                    let lines: Vec<usize> = runs.into_iter().flatten().collect();
+                    assert_eq!(lines, (start..end).collect::<Vec<_>>());
+                    assert!(map.iter().all(|&b| b == 0));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! [`Instance`]: an instance of a store.
+
+use std::ptr::NonNull;
+
+use crate::error::{Result, error};
+use crate::externs::Extern;
+use crate::func::{Func, TypedFunc};
+use crate::global::Global;
+use crate::memory::Memory;
+use crate::store::{AsContextMut, StoreOpaque};
+use crate::table::Table;
+use crate::val::WasmList;
+use crate::vm::instance::VmInstance;
+
+/// An instance of a store. A small handle: copy it freely.
+#[derive(Clone, Copy, Debug)]
+pub struct Instance {
+    store: u64,
+    instance: NonNull<VmInstance>,
+}
+
+// SAFETY: the pointer is followed only after the store id was compared with that of a store the caller has.
+unsafe impl Send for Instance {}
+// SAFETY: as for Send.
+unsafe impl Sync for Instance {}
+
+impl Instance {
+    pub(crate) fn new(instance: &mut VmInstance, store: &StoreOpaque) -> Self {
+        Instance { store: store.id(), instance: NonNull::from(instance) }
+    }
+
+    fn vm(&self, store: &StoreOpaque) -> Result<&VmInstance> {
+        store.check(self.store, "instance")?;
+        // SAFETY: the instance lives as long as its store.
+        Ok(unsafe { self.instance.as_ref() })
+    }
+
+    /// The export of that name; `None` when there is none, or the instance belongs to another store.
+    pub fn export(&self, mut store: impl AsContextMut, name: &str) -> Option<Extern> {
+        let mut context = store.as_context_mut();
+        let instance = self.vm(context.opaque()).ok()?;
+        let entity = instance.module().info.export(name)?;
+        Some(Extern::from_instance(instance, entity, context.opaque()))
+    }
+
+    /// All exports, in order.
+    ///
+    /// # Errors
+    ///
+    /// `StaleHandle` when the instance belongs to another store.
+    pub fn exports(&self, mut store: impl AsContextMut) -> Result<Vec<(String, Extern)>> {
+        let mut context = store.as_context_mut();
+        let instance = self.vm(context.opaque())?;
+        let exports = &instance.module().info.exports;
+        Ok(exports.iter().map(|e| (e.name.clone(), Extern::from_instance(instance, e.entity, context.opaque()))).collect())
+    }
+
+    /// The exported function of that name.
+    pub fn func(&self, store: impl AsContextMut, name: &str) -> Option<Func> {
+        match self.export(store, name)? {
+            Extern::Func(func) => Some(func),
+            _ => None,
+        }
+    }
+
+    /// The exported function of that name, whose type is known to Rust.
+    ///
+    /// # Errors
+    ///
+    /// `MissingExport`; `Type`, with both types; `StaleHandle`.
+    pub fn typed_func<P: WasmList, R: WasmList>(&self, mut store: impl AsContextMut, name: &str) -> Result<TypedFunc<P, R>> {
+        self.vm(store.as_context_mut().opaque())?;
+        let func = self.func(&mut store, name).ok_or_else(|| error!(MissingExport, "no exported function `{name}`"))?;
+        func.typed(&mut store).map_err(|e| e.context(format_args!("`{name}`")))
+    }
+
+    /// The exported memory of that name.
+    pub fn memory(&self, store: impl AsContextMut, name: &str) -> Option<Memory> {
+        match self.export(store, name)? {
+            Extern::Memory(memory) => Some(memory),
+            _ => None,
+        }
+    }
+
+    /// The exported table of that name.
+    pub fn table(&self, store: impl AsContextMut, name: &str) -> Option<Table> {
+        match self.export(store, name)? {
+            Extern::Table(table) => Some(table),
+            _ => None,
+        }
+    }
+
+    /// The exported global of that name.
+    pub fn global(&self, store: impl AsContextMut, name: &str) -> Option<Global> {
+        match self.export(store, name)? {
+            Extern::Global(global) => Some(global),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! [`Linker`]: names to host functions and other definitions.
+
+use std::collections::HashMap;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use crate::artifact::info::{ExternType, FuncType};
+use crate::artifact::layout::VmFunctionImport;
+use crate::engine::Engine;
+use crate::error::{Result, bail, error};
+use crate::externs::{Extern, describe, matches};
+use crate::host::{Caller, HostFunc, IntoFunc};
+use crate::instance::Instance;
+use crate::module::Module;
+use crate::pre::InstancePre;
+use crate::store::{AsContextMut, StoreOpaque};
+use crate::val::Val;
+use crate::vm::instance::ImportValue;
+
+/// Names to host functions and other definitions, for stores whose host data is a `T`.
+pub struct Linker<T: 'static> {
+    engine: Engine,
+    definitions: HashMap<String, HashMap<String, Definition>>,
+    allow_shadowing: bool,
+    _data: PhantomData<fn(T)>,
+}
+
+#[derive(Clone)]
+enum Definition {
+    Host(Arc<HostFunc>),
+    /// With its type when it was defined, and the store it belongs to.
+    Store { item: Extern, store: u64 },
+}
+
+impl<T: 'static> Clone for Linker<T> {
+    fn clone(&self) -> Self {
+        Linker {
+            engine: self.engine.clone(),
+            definitions: self.definitions.clone(),
+            allow_shadowing: self.allow_shadowing,
+            _data: PhantomData,
+        }
+    }
+}
+
+impl<T: 'static> Linker<T> {
+    /// A linker without definitions.
+    pub fn new(engine: &Engine) -> Self {
+        Linker { engine: engine.clone(), definitions: HashMap::new(), allow_shadowing: false, _data: PhantomData }
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Whether a name may be defined again. Default: no.
+    pub fn allow_shadowing(&mut self, allow: bool) -> &mut Self {
+        self.allow_shadowing = allow;
+        self
+    }
+
+    fn insert(&mut self, module: &str, name: &str, definition: Definition) -> Result<&mut Self> {
+        let names = self.definitions.entry(module.to_string()).or_default();
+        if !self.allow_shadowing && names.contains_key(name) {
+            bail!(Link, "`{module}.{name}` is defined already; see Linker::allow_shadowing");
+        }
+        names.insert(name.to_string(), definition);
+        Ok(self)
+    }
+
+    /// Defines a host function by a closure of up to 16 parameters, with or without a [`Caller`] in front.
+    ///
+    /// # Errors
+    ///
+    /// `Link` when the name is taken.
+    pub fn func_wrap<P, R>(&mut self, module: &str, name: &str, func: impl IntoFunc<T, P, R>) -> Result<&mut Self> {
+        self.insert(module, name, Definition::Host(Arc::new(func.into_host().0)))
+    }
+
+    /// Defines a host function over values.
+    ///
+    /// # Errors
+    ///
+    /// `Link` when the name is taken.
+    pub fn func_new(
+        &mut self,
+        module: &str,
+        name: &str,
+        ty: FuncType,
+        func: impl Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<()> + Send + Sync + 'static,
+    ) -> Result<&mut Self> {
+        self.insert(module, name, Definition::Host(Arc::new(HostFunc::dynamic(ty, func))))
+    }
+
+    /// Defines a host function over raw slots: parameters in, results out, 8 bytes each, `ty.slots()` of them. Integers and
+    /// floats are their bits in the low end.
+    ///
+    /// # Errors
+    ///
+    /// `Link` when the name is taken; `Type` when a parameter or result is a reference.
+    pub fn func_raw(
+        &mut self,
+        module: &str,
+        name: &str,
+        ty: FuncType,
+        func: impl Fn(Caller<'_, T>, &mut [u64]) -> Result<()> + Send + Sync + 'static,
+    ) -> Result<&mut Self> {
+        if ty.params().iter().chain(ty.results()).any(|t| t.is_reference()) {
+            bail!(Type, "`{module}.{name}` has type {ty}; references cannot be passed as raw slots");
+        }
+        self.insert(module, name, Definition::Host(Arc::new(HostFunc::raw(ty, func))))
+    }
+
+    /// Defines something that belongs to a store. Modules that import it can be instantiated in that store only.
+    ///
+    /// # Errors
+    ///
+    /// `Link` when the name is taken; `StaleHandle` when the item belongs to another store.
+    pub fn define(&mut self, mut store: impl AsContextMut<Data = T>, module: &str, name: &str, item: impl Into<Extern>) -> Result<&mut Self> {
+        let mut context = store.as_context_mut();
+        let item = item.into();
+        item.current_type(context.opaque())?;
+        let store = context.opaque().id();
+        self.insert(module, name, Definition::Store { item, store })
+    }
+
+    /// Defines all exports of an instance under a module name.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Linker::define`].
+    pub fn instance(&mut self, mut store: impl AsContextMut<Data = T>, module: &str, instance: Instance) -> Result<&mut Self> {
+        for (name, item) in instance.exports(&mut store)? {
+            self.define(&mut store, module, &name, item)?;
+        }
+        Ok(self)
+    }
+
+    /// Resolves and checks all imports of a module.
+    ///
+    /// # Errors
+    ///
+    /// `Link`, with module, name and type of the import that is missing or has another type, or when an import belongs to
+    /// a store (then [`Linker::instantiate`] is the way).
+    pub fn instantiate_pre(&self, module: &Module) -> Result<InstancePre<T>> {
+        self.resolve(module, None)
+    }
+
+    /// Resolves the imports and makes an instance in a store.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Linker::instantiate_pre`] and [`InstancePre::instantiate`].
+    pub fn instantiate(&self, mut store: impl AsContextMut<Data = T>, module: &Module) -> Result<Instance> {
+        let pre = self.resolve(module, Some(store.as_context_mut().opaque()))?;
+        pre.instantiate(store)
+    }
+
+    fn resolve(&self, module: &Module, store: Option<&StoreOpaque>) -> Result<InstancePre<T>> {
+        if !Engine::same(module.engine(), &self.engine) {
+            bail!(Link, "the module and the linker belong to different engines");
+        }
+        let mut imports = Vec::new();
+        let mut keeps: Vec<Arc<HostFunc>> = Vec::new();
+        let mut bound = None;
+        for import in module.imports() {
+            let what = format!("`{}.{}`", import.module, import.name);
+            let definition = self.definitions.get(import.module).and_then(|names| names.get(import.name));
+            let Some(definition) = definition else {
+                bail!(Link, "import {what} is not defined: the module wants a {}", describe(&import.ty));
+            };
+            let check = |given: ExternType| match matches(&import.ty, &given) {
+                true => Ok(()),
+                false => Err(error!(Link, "import {what} is of another type: the module wants a {}, it is a {}", describe(&import.ty), describe(&given))),
+            };
+            imports.push(match definition {
+                Definition::Host(func) => {
+                    check(ExternType::Func(func.ty().clone()))?;
+                    keeps.push(func.clone());
+                    func.import()
+                }
+                Definition::Store { item, store: owner } => {
+                    let Some(store) = store.filter(|s| s.id() == *owner) else {
+                        bail!(Link, "import {what} belongs to a store; use Linker::instantiate with that store");
+                    };
+                    check(item.current_type(store)?)?;
+                    bound = Some(*owner);
+                    import_value(item, store)?
+                }
+            });
+        }
+        Ok(InstancePre::new(module, imports.into(), Box::new(keeps), bound))
+    }
+}
+
+fn import_value(item: &Extern, store: &StoreOpaque) -> Result<ImportValue> {
+    Ok(match item {
+        Extern::Func(func) => {
+            let reference = func.raw(store)?;
+            // SAFETY: the reference belongs to an instance of `store`.
+            let (code, context) = unsafe { ((*reference).code, (*reference).context) };
+            ImportValue::Function(VmFunctionImport { code, context })
+        }
+        Extern::Memory(memory) => ImportValue::Memory(memory.raw(store)?),
+        Extern::Table(table) => ImportValue::Table(table.raw(store)?),
+        Extern::Global(global) => ImportValue::Global(global.raw(store)?),
+    })
+}

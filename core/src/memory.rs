@@ -1,0 +1,117 @@
+//! [`Memory`]: linear memories of a store.
+
+use std::ptr::NonNull;
+
+use crate::artifact::info::MemoryType;
+use crate::artifact::layout::{VmMemory, WASM_PAGE_BYTES};
+use crate::error::{Result, error};
+use crate::store::{AsContext, AsContextMut, StoreOpaque};
+use crate::synthetic;
+use crate::vm::memory as vm;
+
+/// A linear memory of a store. A small handle: copy it freely.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    store: u64,
+    definition: NonNull<VmMemory>,
+}
+
+// SAFETY: the pointer is followed only after the store id was compared with that of a store the caller has.
+unsafe impl Send for Memory {}
+// SAFETY: as for Send.
+unsafe impl Sync for Memory {}
+
+impl Memory {
+    /// Makes a memory in the store.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidModule` when the type is impossible; `PoolExhausted` or `Os`: a host-made memory takes a slot.
+    pub fn new(store: impl AsContextMut, ty: MemoryType) -> Result<Self> {
+        synthetic::memory(store, ty)
+    }
+
+    /// # Safety
+    ///
+    /// The definition belongs to an instance of `store`.
+    pub(crate) unsafe fn from_definition(definition: *mut VmMemory, store: &StoreOpaque) -> Self {
+        Memory { store: store.id(), definition: NonNull::new(definition).expect("definitions lie in contexts") }
+    }
+
+    pub(crate) fn definition(&self, store: &StoreOpaque) -> Result<&VmMemory> {
+        store.check(self.store, "memory")?;
+        // SAFETY: the definition belongs to an instance of this store.
+        Ok(unsafe { self.definition.as_ref() })
+    }
+
+    pub(crate) fn raw(&self, store: &StoreOpaque) -> Result<*mut VmMemory> {
+        store.check(self.store, "memory")?;
+        Ok(self.definition.as_ptr())
+    }
+
+    pub(crate) fn current_type(&self, store: &StoreOpaque) -> Result<MemoryType> {
+        let definition = self.definition(store)?;
+        // SAFETY: the memory is alive with its store.
+        let maximum = unsafe { vm::owner(definition) }.ty().maximum;
+        Ok(MemoryType { minimum: definition.length as u64 / WASM_PAGE_BYTES, maximum })
+    }
+
+    /// Size in WebAssembly pages of 64 KiB.
+    ///
+    /// # Errors
+    ///
+    /// `StaleHandle` when the memory belongs to another store. So do all other methods.
+    pub fn size(&self, store: impl AsContext) -> Result<u64> {
+        Ok(self.data_size(store)? as u64 / WASM_PAGE_BYTES)
+    }
+
+    /// Size in bytes.
+    pub fn data_size(&self, store: impl AsContext) -> Result<usize> {
+        Ok(self.definition(store.as_context().opaque())?.length)
+    }
+
+    /// Copies bytes out.
+    ///
+    /// # Errors
+    ///
+    /// `OutOfBounds`, with the address, the length and the size of the memory.
+    pub fn read(&self, store: impl AsContext, address: u64, into: &mut [u8]) -> Result<()> {
+        let context = store.as_context();
+        let definition = self.definition(context.opaque())?;
+        // SAFETY: the store is borrowed, so nobody writes the memory.
+        unsafe { vm::read(definition, address, into) }.ok_or_else(|| out_of_bounds("read", address, into.len(), definition))
+    }
+
+    /// Copies bytes in.
+    ///
+    /// # Errors
+    ///
+    /// `OutOfBounds`, with the address, the length and the size of the memory; nothing is written then.
+    pub fn write(&self, mut store: impl AsContextMut, address: u64, bytes: &[u8]) -> Result<()> {
+        let mut context = store.as_context_mut();
+        let definition = self.definition(context.opaque())?;
+        // SAFETY: the store is borrowed exclusively.
+        unsafe { vm::write(definition, address, bytes) }.ok_or_else(|| out_of_bounds("write", address, bytes.len(), definition))
+    }
+
+    /// Grows by `pages`; gives the old size in pages.
+    ///
+    /// # Errors
+    ///
+    /// `Limit` when the type's or the engine's maximum forbids it, or there is no memory; nothing changes then.
+    pub fn grow(&self, mut store: impl AsContextMut, pages: u64) -> Result<u64> {
+        let mut context = store.as_context_mut();
+        let definition = self.raw(context.opaque())?;
+        // SAFETY: the store is borrowed exclusively.
+        let definition = unsafe { &mut *definition };
+        let length = definition.length as u64 / WASM_PAGE_BYTES;
+        // SAFETY: the memory is alive with its store.
+        unsafe { vm::owner(definition) }
+            .grow(definition, pages)
+            .ok_or_else(|| error!(Limit, "a memory of {length} pages cannot grow by {pages}: its maximum, max_memory_pages or the system forbids it"))
+    }
+}
+
+pub(crate) fn out_of_bounds(what: &str, address: u64, len: usize, definition: &VmMemory) -> crate::Error {
+    error!(OutOfBounds, "{what} of {len} bytes at address {address} is out of bounds: the memory has {} bytes", definition.length)
+}

@@ -1,0 +1,138 @@
+//! What all pools of an engine share.
+
+use std::any::Any;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+
+use super::cell::StoreCell;
+use super::warm::WarmPool;
+use crate::error::{Result, bail};
+
+/// How many slots exist, every cell ever made, and all pools (to take idle slots from).
+pub struct EnginePool {
+    max_slots: usize,
+    max_wasm_stack: usize,
+    /// The engine's public part, for cells.
+    owner: Weak<dyn Any + Send + Sync>,
+    existing: AtomicUsize,
+    pools: Mutex<Vec<Weak<WarmPool>>>,
+    cells: Mutex<Cells>,
+    /// Shared instances that finalizers gave up: closed by the next acquire.
+    abandoned: Mutex<Vec<(NonNull<StoreCell>, u64)>>,
+    abandoned_count: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Cells {
+    /// Boxes made into raw pointers; freed when the engine goes.
+    all: Vec<NonNull<StoreCell>>,
+    free: Vec<NonNull<StoreCell>>,
+}
+
+// SAFETY: cells are Send + Sync; the pointers to them are owned here.
+unsafe impl Send for EnginePool {}
+// SAFETY: all fields are behind locks or atomic.
+unsafe impl Sync for EnginePool {}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+impl EnginePool {
+    /// Pools of an engine that allows `max_slots` slots, with `max_wasm_stack` bytes of stack for guests.
+    pub fn new(max_slots: usize, max_wasm_stack: usize, owner: Weak<dyn Any + Send + Sync>) -> Arc<Self> {
+        Arc::new(EnginePool {
+            max_slots,
+            max_wasm_stack,
+            owner,
+            existing: AtomicUsize::new(0),
+            pools: Mutex::default(),
+            cells: Mutex::default(),
+            abandoned: Mutex::default(),
+            abandoned_count: AtomicUsize::new(0),
+        })
+    }
+
+    /// Registers a pool, so that others can take its idle slots when the engine is full.
+    pub(super) fn register(&self, pool: &Arc<WarmPool>) {
+        let mut pools = lock(&self.pools);
+        pools.retain(|p| p.strong_count() > 0);
+        pools.push(Arc::downgrade(pool));
+    }
+
+    /// Counts one more slot, throwing idle slots of any pool away if the engine is full.
+    ///
+    /// # Errors
+    ///
+    /// `PoolExhausted` when all slots are live.
+    pub(super) fn count_slot(&self) -> Result<()> {
+        loop {
+            let count = self.existing.fetch_add(1, Ordering::Relaxed) + 1;
+            if count <= self.max_slots {
+                return Ok(());
+            }
+            self.existing.fetch_sub(1, Ordering::Relaxed);
+            let pools: Vec<_> = lock(&self.pools).iter().filter_map(Weak::upgrade).collect();
+            if !pools.iter().any(|pool| pool.evict_one()) {
+                bail!(
+                    PoolExhausted,
+                    "all {} instances of the engine are in use; close (drop) instances that are done, or raise max_instances",
+                    self.max_slots
+                );
+            }
+        }
+    }
+
+    pub(super) fn slot_gone(&self) {
+        self.existing.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Number of live slots: those that exist and are not idle.
+    pub fn live(&self) -> usize {
+        let pools: Vec<_> = lock(&self.pools).iter().filter_map(Weak::upgrade).collect();
+        let idle: usize = pools.iter().map(|p| p.idle()).sum();
+        self.existing.load(Ordering::Relaxed).saturating_sub(idle)
+    }
+
+    /// A free cell; it is the caller's until [`EnginePool::release_cell`].
+    pub fn acquire_cell(&self) -> NonNull<StoreCell> {
+        let mut cells = lock(&self.cells);
+        cells.free.pop().unwrap_or_else(|| {
+            let cell = NonNull::from(Box::leak(StoreCell::new(self.max_wasm_stack, self.owner.clone())));
+            cells.all.push(cell);
+            cell
+        })
+    }
+
+    /// Gives a free (closed) cell back.
+    pub fn release_cell(&self, cell: NonNull<StoreCell>) {
+        lock(&self.cells).free.push(cell);
+    }
+
+    /// Leaves a shared instance to be closed by the next acquire. Never waits for long and runs no user code.
+    pub fn abandon(&self, cell: NonNull<StoreCell>, id: u64) {
+        lock(&self.abandoned).push((cell, id));
+        self.abandoned_count.fetch_add(1, Ordering::Release);
+    }
+
+    /// Shared instances that were abandoned since the last call.
+    #[inline]
+    pub fn take_abandoned(&self) -> Vec<(NonNull<StoreCell>, u64)> {
+        if self.abandoned_count.load(Ordering::Acquire) == 0 {
+            return Vec::new();
+        }
+        let mut list = lock(&self.abandoned);
+        self.abandoned_count.store(0, Ordering::Release);
+        std::mem::take(&mut *list)
+    }
+}
+
+impl Drop for EnginePool {
+    fn drop(&mut self) {
+        for cell in std::mem::take(&mut lock(&self.cells).all) {
+            // SAFETY: made by Box::leak in `acquire_cell`; slots, stores and handles keep the engine alive.
+            drop(unsafe { Box::from_raw(cell.as_ptr()) });
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Warm slots of one InstancePre: which slot a thread gets, and where it goes back. Safe code but for the life of the
+//! pool itself.
+//!
+//! Each thread uses the shard of its number, so its lock is normally free and its cache line its own. A shard also counts
+//! the slots that are live from it, and keeps the pool alive while there are any: that way a live slot needs no
+//! reference count of its own, and nothing that threads share is written on the fast path.
+
+use std::ptr::NonNull;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use super::engine::EnginePool;
+use super::slot::{Slot, SlotRecipe};
+use super::thread;
+use crate::error::Result;
+
+/// Number of shards; a power of two. More than cores, so that few threads share one.
+const SHARDS: usize = 16;
+
+/// Slots of one InstancePre.
+pub struct WarmPool {
+    shards: [Shard; SHARDS],
+    recipe: SlotRecipe,
+    engine: Arc<EnginePool>,
+    /// Whether slots are kept for the next tenant. Not when imports belong to a store.
+    keeps_slots: bool,
+}
+
+#[derive(Default)]
+#[repr(align(128))]
+struct Shard(Mutex<ShardState>);
+
+#[derive(Default)]
+struct ShardState {
+    idle: Vec<Box<Slot>>,
+    /// Slots that were taken from this shard and have not come back.
+    live: usize,
+    /// The pool itself, from the first use of the shard until the pool is closed and no slot is live.
+    pool: Option<Arc<WarmPool>>,
+    closed: bool,
+}
+
+impl Shard {
+    fn lock(&self) -> MutexGuard<'_, ShardState> {
+        self.0.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+/// The InstancePre's hold on its pool. Closes it when dropped.
+pub struct PoolHandle(Arc<WarmPool>);
+
+impl PoolHandle {
+    /// A pool without slots.
+    pub fn new(recipe: SlotRecipe, engine: Arc<EnginePool>, keeps_slots: bool) -> Self {
+        let pool = Arc::new(WarmPool { shards: Default::default(), recipe, engine, keeps_slots });
+        pool.engine.register(&pool);
+        PoolHandle(pool)
+    }
+
+    /// What slots are made from.
+    pub fn recipe(&self) -> &SlotRecipe {
+        &self.0.recipe
+    }
+
+    /// Whether a slot belongs to this pool.
+    pub fn owns(&self, lease: &Lease) -> bool {
+        std::ptr::eq(lease.slot().pool.as_ptr(), &*self.0)
+    }
+
+    /// A slot that equals its image: a warm one if there is one.
+    ///
+    /// # Errors
+    ///
+    /// `PoolExhausted` when all slots of the engine are live; `Os` when a new slot cannot be made.
+    #[inline]
+    pub fn acquire(&self) -> Result<Lease> {
+        let home = thread::number() % SHARDS;
+        let mut shard = self.0.shards[home].lock();
+        match shard.idle.pop() {
+            Some(slot) => {
+                shard.live += 1;
+                Ok(Lease(Some(slot)))
+            }
+            None => {
+                drop(shard);
+                self.0.acquire_cold(home)
+            }
+        }
+    }
+}
+
+impl Drop for PoolHandle {
+    fn drop(&mut self) {
+        for shard in &self.0.shards {
+            let mut state = shard.lock();
+            state.closed = true;
+            let idle = std::mem::take(&mut state.idle);
+            let pool = if state.live == 0 { state.pool.take() } else { None };
+            drop(state);
+            // Neither slots nor the pool are dropped under the lock.
+            drop(idle);
+            drop(pool);
+        }
+    }
+}
+
+impl WarmPool {
+    #[cold]
+    fn acquire_cold(self: &Arc<Self>, home: usize) -> Result<Lease> {
+        let stolen = self.shards.iter().find_map(|shard| {
+            // A slot that is stolen carries nothing from its old shard: it was idle there.
+            shard.0.try_lock().ok()?.idle.pop()
+        });
+        let mut slot = match stolen {
+            Some(slot) => slot,
+            None => {
+                self.engine.count_slot()?;
+                // A slot that cannot be made has not been made: the count goes back.
+                Slot::new(&self.recipe, self.engine.clone(), NonNull::from(&**self)).inspect_err(|_| self.engine.slot_gone())?
+            }
+        };
+        slot.home = home;
+        let mut shard = self.shards[home].lock();
+        shard.live += 1;
+        shard.pool.get_or_insert_with(|| self.clone());
+        Ok(Lease(Some(slot)))
+    }
+
+    /// Throws one idle slot away; says whether there was one.
+    pub(super) fn evict_one(&self) -> bool {
+        let slot = self.shards.iter().find_map(|shard| shard.lock().idle.pop());
+        slot.is_some()
+    }
+
+    /// Number of idle slots.
+    pub(super) fn idle(&self) -> usize {
+        self.shards.iter().map(|s| s.lock().idle.len()).sum()
+    }
+
+    #[inline]
+    fn release(&self, mut slot: Box<Slot>) {
+        let home = slot.home;
+        let kept = match self.keeps_slots.then(|| slot.reset(&self.recipe)) {
+            Some(Ok(())) => Some(slot),
+            Some(Err(error)) => {
+                self.failed_reset(&error);
+                drop(slot);
+                None
+            }
+            None => {
+                drop(slot);
+                None
+            }
+        };
+        let mut shard = self.shards[home].lock();
+        shard.live -= 1;
+        if !shard.closed {
+            shard.idle.extend(kept);
+            return;
+        }
+        let pool = if shard.live == 0 { shard.pool.take() } else { None };
+        drop(shard);
+        // `self` may end with `pool`, so nothing of it is used below.
+        drop(kept);
+        drop(pool);
+    }
+}
+
+impl WarmPool {
+    /// A slot that cannot be reset is thrown away with its mappings; a paranoid engine does not go on.
+    #[cold]
+    fn failed_reset(&self, error: &crate::Error) {
+        if self.recipe.paranoid {
+            eprintln!("instar: paranoid check failed: {error}");
+            std::process::abort();
+        }
+    }
+}
+
+/// A live slot. Dropping it resets the slot and gives it back.
+pub struct Lease(Option<Box<Slot>>);
+
+impl Lease {
+    #[inline]
+    pub fn slot(&self) -> &Slot {
+        self.0.as_ref().expect("a lease has its slot until it is dropped")
+    }
+
+    #[inline]
+    pub fn slot_mut(&mut self) -> &mut Slot {
+        self.0.as_mut().expect("a lease has its slot until it is dropped")
+    }
+}
+
+impl Drop for Lease {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(slot) = self.0.take() {
+            // SAFETY: the slot's home shard keeps the pool alive while the slot is live.
+            unsafe { slot.pool.as_ref() }.release(slot);
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! [`InstancePre`]: a module with all imports resolved and checked; what is instantiated millions of times.
+
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use crate::artifact::info::{EntityIndex, FuncType, ModuleInfo};
+use crate::artifact::layout::{VmFuncRef, VmMemory};
+use crate::engine::Engine;
+use crate::error::{Error, Result, TrapCode, bail, error};
+use crate::image::InstanceImage;
+use crate::instance::Instance;
+use crate::module::Module;
+use crate::owned::OwnedInstance;
+use crate::pool::cell::StoreCell;
+use crate::pool::slot::SlotRecipe;
+use crate::pool::warm::{Lease, PoolHandle};
+use crate::shared::SharedInstance;
+use crate::store::AsContextMut;
+use crate::val::{WasmList, check_typed};
+use crate::vm::builtins::write_elements;
+use crate::vm::instance::{ImportValue, VmInstance};
+use crate::vm::memory;
+
+/// A module with all imports resolved and checked.
+///
+/// Cheap to clone, shared by all threads. When its imports are host functions only, instances come from warm slots: an
+/// instance costs little more than the calls into it.
+pub struct InstancePre<T: 'static> {
+    inner: Arc<Inner>,
+    _data: PhantomData<fn(T)>,
+}
+
+struct Inner {
+    pool: PoolHandle,
+    module: Module,
+    /// The store that imports belong to, if any do: it is the only one to instantiate in.
+    store: Option<u64>,
+}
+
+impl<T: 'static> Clone for InstancePre<T> {
+    fn clone(&self) -> Self {
+        InstancePre { inner: self.inner.clone(), _data: PhantomData }
+    }
+}
+
+impl<T: 'static> InstancePre<T> {
+    /// A module with one value per import, in order, that match its declared imports. `keeps` owns the host functions
+    /// among them; `store` is the store that the others belong to.
+    pub(crate) fn new(module: &Module, imports: Box<[ImportValue]>, keeps: Box<dyn std::any::Any + Send + Sync>, store: Option<u64>) -> Self {
+        let engine = module.engine();
+        let loaded = module.loaded();
+        let recipe = SlotRecipe {
+            module: loaded.vm.clone(),
+            image: loaded.image.clone(),
+            imports,
+            limits: engine.limits(),
+            keeps: Box::new((keeps, module.clone())),
+            paranoid: engine.config().is_paranoid(),
+        };
+        let pool = PoolHandle::new(recipe, engine.pool().clone(), store.is_none());
+        InstancePre { inner: Arc::new(Inner { pool, module: module.clone(), store }), _data: PhantomData }
+    }
+
+    /// The module.
+    pub fn module(&self) -> &Module {
+        &self.inner.module
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        self.inner.module.engine()
+    }
+
+    /// Makes an instance in a store; it goes back when the store is dropped.
+    ///
+    /// # Errors
+    ///
+    /// `PoolExhausted` when the engine's instances are all in use; `Trap` or a host function's own error when the start
+    /// function or an active segment fails; `Os`; `Link` when an import belongs to another store.
+    pub fn instantiate(&self, mut store: impl AsContextMut<Data = T>) -> Result<Instance> {
+        let mut context = store.as_context_mut();
+        let store = context.opaque();
+        if let Some(id) = self.inner.store
+            && id != store.id()
+        {
+            bail!(Link, "an import belongs to another store than the one to instantiate in");
+        }
+        if !Engine::same(&store.engine(), self.engine()) {
+            bail!(Link, "the module and the store belong to different engines");
+        }
+        let mut lease = self.inner.pool.acquire()?;
+        let vm = store.cell_mut().vm();
+        let instance: *mut VmInstance = &mut *lease.slot_mut().instance;
+        // SAFETY: the store keeps the instance, at its address, from here on, even if it fails below.
+        let instance = unsafe { &mut *instance };
+        instance.set_store(vm);
+        store.cell_mut().adopt(lease);
+        // SAFETY: the store is borrowed exclusively and owns the instance.
+        unsafe { initialise(store.cell_ptr(), instance, self.image())? };
+        Ok(Instance::new(instance, store))
+    }
+
+    /// Makes an instance that owns its store.
+    ///
+    /// # Errors
+    ///
+    /// As for [`InstancePre::instantiate`].
+    #[inline]
+    pub fn fresh(&self, data: T) -> Result<OwnedInstance<T>> {
+        if self.inner.store.is_some() {
+            bail!(Link, "an import belongs to a store; instantiate in that store");
+        }
+        OwnedInstance::start(self.inner.pool.acquire()?, data, self.image())
+    }
+
+    /// Makes an instance that may be kept too long and used from several threads: every use is checked. For bindings.
+    ///
+    /// # Errors
+    ///
+    /// As for [`InstancePre::instantiate`].
+    pub fn shared(&self, data: T) -> Result<SharedInstance<T>>
+    where
+        T: Send,
+    {
+        SharedInstance::<T>::close_abandoned(self.engine());
+        Ok(SharedInstance::new(self.fresh(data)?, self.engine()))
+    }
+
+    fn image(&self) -> &InstanceImage {
+        &self.inner.module.loaded().image
+    }
+
+    /// Whether a live slot came from this InstancePre.
+    pub(crate) fn owns(&self, lease: &Lease) -> bool {
+        self.inner.pool.owns(lease)
+    }
+
+    /// An exported function, to be called in any instance of this module. Needs no look-up later.
+    ///
+    /// # Errors
+    ///
+    /// `MissingExport`, naming the functions there are.
+    pub fn func(&self, name: &str) -> Result<ExportFunc> {
+        let info = self.module().info();
+        match info.export(name) {
+            Some(EntityIndex::Func(index)) => {
+                let place = info.escaped_index(index).ok_or_else(|| error!(Bug, "exported function {index} has no reference"))?;
+                let offset = self.module().loaded().vm.layout.func_ref(place);
+                Ok(ExportFunc { module: self.module().clone(), index, offset })
+            }
+            _ => Err(missing(info, name, "function", |e| matches!(e, EntityIndex::Func(_)))),
+        }
+    }
+
+    /// An exported function whose type is known to Rust.
+    ///
+    /// # Errors
+    ///
+    /// `MissingExport`; `Type`, with both types.
+    pub fn typed<P: WasmList, R: WasmList>(&self, name: &str) -> Result<TypedExport<P, R>> {
+        let func = self.func(name)?;
+        check_typed::<P, R>(&format!("`{name}`"), func.ty())?;
+        Ok(TypedExport { func, _types: PhantomData })
+    }
+
+    /// An exported memory, to be used in any instance of this module.
+    ///
+    /// # Errors
+    ///
+    /// `MissingExport`, naming the memories there are.
+    pub fn memory(&self, name: &str) -> Result<ExportMemory> {
+        let info = self.module().info();
+        match info.export(name) {
+            Some(EntityIndex::Memory(index)) => Ok(ExportMemory { module: self.module().clone(), index }),
+            _ => Err(missing(info, name, "memory", |e| matches!(e, EntityIndex::Memory(_)))),
+        }
+    }
+
+    /// An exported function of the bytes convention: `name(ptr: i32, len: i32) -> i64`, beside exports `memory` and
+    /// `alloc(len: i32) -> i32`.
+    ///
+    /// # Errors
+    ///
+    /// `MissingExport` or `Type`, naming what the convention asks for.
+    pub fn bytes_func(&self, name: &str) -> Result<BytesFunc> {
+        let hint = |e: Error| e.context("the bytes convention needs exports `memory`, `alloc(i32) -> i32` and `f(i32, i32) -> i64`");
+        Ok(BytesFunc {
+            func: self.typed(name).map_err(hint)?,
+            alloc: self.typed("alloc").map_err(hint)?,
+            memory: self.memory("memory").map_err(hint)?,
+        })
+    }
+
+    /// A fresh instance, one call, and everything undone.
+    ///
+    /// # Errors
+    ///
+    /// As for [`InstancePre::instantiate`] and the call.
+    #[inline]
+    pub fn call<P: WasmList, R: WasmList>(&self, data: T, func: &TypedExport<P, R>, params: P) -> Result<R> {
+        self.fresh(data)?.call(func, params)
+    }
+
+    /// A fresh instance, one call on raw slots, and everything undone. See [`OwnedInstance::call_raw`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`InstancePre::call`]; `Type` when there are too few slots.
+    pub fn call_raw(&self, data: T, func: &ExportFunc, slots: &mut [u64]) -> Result<()> {
+        self.fresh(data)?.call_raw(func, slots)
+    }
+
+    /// A fresh instance, bytes in, bytes out, and everything undone.
+    ///
+    /// # Errors
+    ///
+    /// As for [`InstancePre::call`]; `GuestProtocol` when the guest's answer is not within its memory.
+    pub fn call_bytes(&self, data: T, func: &BytesFunc, input: &[u8]) -> Result<Vec<u8>> {
+        self.fresh(data)?.call_bytes(func, input)
+    }
+}
+
+/// Applies what the image could not hold, and runs the start function.
+///
+/// # Safety
+///
+/// The instance belongs to the open store of `cell`, which this thread has to itself.
+#[inline]
+pub(crate) unsafe fn initialise(cell: *mut StoreCell, instance: &mut VmInstance, image: &InstanceImage) -> Result<()> {
+    if image.dynamic_elements().len() + image.dynamic_data().len() > 0 {
+        // SAFETY: passed on.
+        unsafe { apply_segments(instance, image)? };
+    }
+    if let Some(start) = instance.module().info.start {
+        let reference = instance.func_ref(start).ok_or_else(|| error!(Bug, "the start function has no reference"))?;
+        // SAFETY: the instance belongs to the store; start functions have no parameters and no results.
+        unsafe { StoreCell::call(cell, reference, NonNull::dangling().as_ptr())? };
+    }
+    Ok(())
+}
+
+#[cold]
+unsafe fn apply_segments(instance: &mut VmInstance, image: &InstanceImage) -> Result<()> {
+    let module = instance.module().clone();
+    for &i in image.dynamic_elements() {
+        let segment = &module.info.element_segments[i as usize];
+        if let crate::artifact::info::SegmentMode::Active { target, offset } = &segment.mode {
+            let at = instance.evaluate(offset);
+            // SAFETY: the instance does not run yet.
+            unsafe { write_elements(instance, *target, segment, u64::from(at as u32), 0, segment.elements.len()) }.map_err(Error::trap)?;
+        }
+    }
+    for &i in image.dynamic_data() {
+        let segment = &module.info.data_segments[i as usize];
+        if let crate::artifact::info::SegmentMode::Active { target, offset } = &segment.mode {
+            let at = instance.evaluate(offset);
+            let bytes = &module.info.data[segment.bytes.clone()];
+            // SAFETY: the instance does not run yet; the bytes are the module's.
+            unsafe { memory::write(&*instance.memory(*target), u64::from(at as u32), bytes) }
+                .ok_or_else(|| Error::trap(TrapCode::MemoryOutOfBounds))?;
+        }
+    }
+    Ok(())
+}
+
+fn missing(info: &ModuleInfo, name: &str, kind: &str, is_kind: fn(EntityIndex) -> bool) -> Error {
+    let names: Vec<&str> = info.exports.iter().filter(|e| is_kind(e.entity)).map(|e| e.name.as_str()).take(8).collect();
+    let other = info.export(name).map_or(String::new(), |_| format!(" (`{name}` is exported, but is no {kind})"));
+    match names.as_slice() {
+        [] => error!(MissingExport, "no exported {kind} `{name}`{other}; the module exports no {kind}"),
+        names => error!(MissingExport, "no exported {kind} `{name}`{other}; there are: {}", names.join(", ")),
+    }
+}
+
+/// An exported function of a module, found once.
+#[derive(Clone, Debug)]
+pub struct ExportFunc {
+    module: Module,
+    index: u32,
+    /// Of its reference in the module's contexts.
+    offset: u32,
+}
+
+impl ExportFunc {
+    /// The function's type.
+    pub fn ty(&self) -> &FuncType {
+        self.module.info().func_type(self.index)
+    }
+
+    /// The reference in an instance of the same module.
+    #[inline]
+    pub(crate) fn reference(&self, instance: &VmInstance) -> Result<*const VmFuncRef> {
+        check_module(&self.module, instance)?;
+        Ok(instance.context().cast::<u8>().wrapping_add(self.offset as usize).cast())
+    }
+
+    /// Whether all values are numbers.
+    pub fn is_numeric(&self) -> bool {
+        !self.ty().params().iter().chain(self.ty().results()).any(|t| t.is_reference())
+    }
+}
+
+#[inline]
+fn check_module(module: &Module, instance: &VmInstance) -> Result<()> {
+    if module.loaded().vm.id == instance.module().id {
+        return Ok(());
+    }
+    bail!(Type, "the export belongs to another module than the instance")
+}
+
+/// An exported function of a module whose type is known to Rust.
+#[derive(Debug)]
+pub struct TypedExport<P, R> {
+    func: ExportFunc,
+    _types: PhantomData<fn(P) -> R>,
+}
+
+impl<P, R> Clone for TypedExport<P, R> {
+    fn clone(&self) -> Self {
+        TypedExport { func: self.func.clone(), _types: PhantomData }
+    }
+}
+
+impl<P, R> TypedExport<P, R> {
+    #[inline]
+    pub(crate) fn reference(&self, instance: &VmInstance) -> Result<*const VmFuncRef> {
+        self.func.reference(instance)
+    }
+}
+
+/// An exported memory of a module, found once.
+#[derive(Clone, Debug)]
+pub struct ExportMemory {
+    module: Module,
+    index: u32,
+}
+
+impl ExportMemory {
+    pub(crate) fn definition(&self, instance: &VmInstance) -> Result<*mut VmMemory> {
+        check_module(&self.module, instance)?;
+        Ok(instance.memory(self.index))
+    }
+}
+
+/// An exported function of the bytes convention, with what it needs beside it.
+#[derive(Clone, Debug)]
+pub struct BytesFunc {
+    pub(crate) func: TypedExport<(u32, u32), u64>,
+    pub(crate) alloc: TypedExport<u32, u32>,
+    pub(crate) memory: ExportMemory,
+}

@@ -1,0 +1,272 @@
+//! Values, and the Rust types that stand for them.
+
+use std::any::Any;
+
+use crate::artifact::info::{FuncType, ValType};
+use crate::error::{Result, bail};
+use crate::func::Func;
+use crate::store::{AsContext, AsContextMut, StoreOpaque};
+
+/// A value of WebAssembly. Floats are their bits, so that NaNs survive.
+#[derive(Clone, Copy, Debug)]
+pub enum Val {
+    I32(i32),
+    I64(i64),
+    F32(u32),
+    F64(u64),
+    FuncRef(Option<Func>),
+    ExternRef(Option<ExternRef>),
+}
+
+impl Val {
+    /// The value's type.
+    pub fn ty(&self) -> ValType {
+        match self {
+            Val::I32(_) => ValType::I32,
+            Val::I64(_) => ValType::I64,
+            Val::F32(_) => ValType::F32,
+            Val::F64(_) => ValType::F64,
+            Val::FuncRef(_) => ValType::FuncRef,
+            Val::ExternRef(_) => ValType::ExternRef,
+        }
+    }
+
+    /// The zero, or null reference, of a type.
+    pub fn default_for(ty: ValType) -> Self {
+        match ty {
+            ValType::I32 => Val::I32(0),
+            ValType::I64 => Val::I64(0),
+            ValType::F32 => Val::F32(0),
+            ValType::F64 => Val::F64(0),
+            ValType::FuncRef => Val::FuncRef(None),
+            ValType::ExternRef => Val::ExternRef(None),
+        }
+    }
+
+    /// The slot for a value that goes into `store`.
+    pub(crate) fn to_slot(self, store: &StoreOpaque) -> Result<u64> {
+        Ok(match self {
+            Val::I32(v) => u64::from(v as u32),
+            Val::I64(v) => v as u64,
+            Val::F32(v) => u64::from(v),
+            Val::F64(v) => v,
+            Val::FuncRef(None) | Val::ExternRef(None) => 0,
+            Val::FuncRef(Some(func)) => func.raw(store)? as u64,
+            Val::ExternRef(Some(reference)) => reference.raw(store)?,
+        })
+    }
+
+    /// The value in a slot that comes from `store`.
+    pub(crate) fn from_slot(slot: u64, ty: ValType, store: &StoreOpaque) -> Self {
+        match ty {
+            ValType::I32 => Val::I32(slot as u32 as i32),
+            ValType::I64 => Val::I64(slot as i64),
+            ValType::F32 => Val::F32(slot as u32),
+            ValType::F64 => Val::F64(slot),
+            ValType::FuncRef => Val::FuncRef(Func::from_raw(slot, store)),
+            ValType::ExternRef => Val::ExternRef(ExternRef::from_raw(slot, store)),
+        }
+    }
+}
+
+macro_rules! val_from {
+    ($($rust:ty => |$v:ident| $val:expr;)*) => {$(
+        impl From<$rust> for Val {
+            fn from($v: $rust) -> Val {
+                $val
+            }
+        }
+    )*};
+}
+
+val_from! {
+    i32 => |v| Val::I32(v);
+    u32 => |v| Val::I32(v as i32);
+    i64 => |v| Val::I64(v);
+    u64 => |v| Val::I64(v as i64);
+    f32 => |v| Val::F32(v.to_bits());
+    f64 => |v| Val::F64(v.to_bits());
+    Func => |v| Val::FuncRef(Some(v));
+}
+
+/// A host object that guests can hold but not look into. It lives as long as its store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExternRef {
+    store: u64,
+    index: usize,
+}
+
+impl ExternRef {
+    /// Puts an object into the store.
+    pub fn new(mut store: impl AsContextMut, object: impl Any + Send + Sync) -> Self {
+        let mut context = store.as_context_mut();
+        let store = context.opaque().id();
+        ExternRef { store, index: context.opaque().cell_mut().add_extern(Box::new(object)) }
+    }
+
+    /// The object.
+    ///
+    /// # Errors
+    ///
+    /// `StaleHandle` when the reference belongs to another store.
+    pub fn data<'a>(&self, store: &'a impl AsContext) -> Result<&'a (dyn Any + Send + Sync)> {
+        let context = store.as_context();
+        self.raw(context.opaque())?;
+        Ok(&*context.cell().externs()[self.index])
+    }
+
+    fn raw(self, store: &StoreOpaque) -> Result<u64> {
+        store.check(self.store, "externref")?;
+        Ok(self.index as u64 + 1)
+    }
+
+    fn from_raw(slot: u64, store: &StoreOpaque) -> Option<Self> {
+        Some(ExternRef { store: store.id(), index: slot.checked_sub(1)? as usize })
+    }
+}
+
+/// A Rust type that stands for a numeric value type.
+///
+/// `i32` and `u32` stand for i32, `i64` and `u64` for i64, `f32` and `f64` for themselves.
+pub trait WasmTy: Copy + Send + Sync + 'static + sealed::Sealed {
+    /// The value type.
+    const TYPE: ValType;
+    /// The value as a slot.
+    fn to_slot(self) -> u64;
+    /// The value in a slot.
+    fn from_slot(slot: u64) -> Self;
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+macro_rules! wasm_ty {
+    ($($rust:ty, $ty:ident, |$v:ident| $to:expr, |$s:ident| $from:expr;)*) => {$(
+        impl sealed::Sealed for $rust {}
+        impl WasmTy for $rust {
+            const TYPE: ValType = ValType::$ty;
+            #[inline]
+            fn to_slot(self) -> u64 {
+                let $v = self;
+                $to
+            }
+            #[inline]
+            fn from_slot($s: u64) -> Self {
+                $from
+            }
+        }
+    )*};
+}
+
+wasm_ty! {
+    i32, I32, |v| u64::from(v as u32), |s| s as u32 as i32;
+    u32, I32, |v| u64::from(v), |s| s as u32;
+    i64, I64, |v| v as u64, |s| s as i64;
+    u64, I64, |v| v, |s| s;
+    f32, F32, |v| u64::from(v.to_bits()), |s| f32::from_bits(s as u32);
+    f64, F64, |v| v.to_bits(), |s| f64::from_bits(s);
+}
+
+/// Rust types that stand for a list of values: a [`WasmTy`], or a tuple of 0 to 16 of them.
+pub trait WasmList: Sized + Send + Sync + 'static {
+    /// The value types.
+    fn types() -> Vec<ValType>;
+    /// Number of values.
+    const LEN: usize;
+    /// Writes the values to the first `LEN` slots.
+    fn store(self, slots: &mut [u64]);
+    /// Reads the values from the first `LEN` slots.
+    fn load(slots: &[u64]) -> Self;
+}
+
+impl<T: WasmTy> WasmList for T {
+    fn types() -> Vec<ValType> {
+        vec![T::TYPE]
+    }
+    const LEN: usize = 1;
+    #[inline]
+    fn store(self, slots: &mut [u64]) {
+        slots[0] = self.to_slot();
+    }
+    #[inline]
+    fn load(slots: &[u64]) -> Self {
+        T::from_slot(slots[0])
+    }
+}
+
+macro_rules! tuples {
+    ($($name:ident $index:tt),*) => {
+        impl<$($name: WasmTy),*> WasmList for ($($name,)*) {
+            fn types() -> Vec<ValType> {
+                vec![$($name::TYPE),*]
+            }
+            const LEN: usize = { let list: &[usize] = &[$($index),*]; list.len() };
+            #[inline]
+            fn store(self, slots: &mut [u64]) {
+                let _ = &slots;
+                $(slots[$index] = self.$index.to_slot();)*
+            }
+            #[inline]
+            fn load(slots: &[u64]) -> Self {
+                let _ = &slots;
+                ($($name::from_slot(slots[$index]),)*)
+            }
+        }
+    };
+}
+
+/// Calls a macro with the names and indices of tuples of 0 to 16 elements.
+macro_rules! for_each_tuple {
+    ($callback:ident) => {
+        $callback!();
+        $callback!(A 0);
+        $callback!(A 0, B 1);
+        $callback!(A 0, B 1, C 2);
+        $callback!(A 0, B 1, C 2, D 3);
+        $callback!(A 0, B 1, C 2, D 3, E 4);
+        $callback!(A 0, B 1, C 2, D 3, E 4, G 5);
+        $callback!(A 0, B 1, C 2, D 3, E 4, G 5, H 6);
+        $callback!(A 0, B 1, C 2, D 3, E 4, G 5, H 6, I 7);
+        $callback!(A 0, B 1, C 2, D 3, E 4, G 5, H 6, I 7, J 8);
+        $callback!(A 0, B 1, C 2, D 3, E 4, G 5, H 6, I 7, J 8, K 9);
+        $callback!(A 0, B 1, C 2, D 3, E 4, G 5, H 6, I 7, J 8, K 9, L 10);
+        $callback!(A 0, B 1, C 2, D 3, E 4, G 5, H 6, I 7, J 8, K 9, L 10, M 11);
+        $callback!(A 0, B 1, C 2, D 3, E 4, G 5, H 6, I 7, J 8, K 9, L 10, M 11, N 12);
+        $callback!(A 0, B 1, C 2, D 3, E 4, G 5, H 6, I 7, J 8, K 9, L 10, M 11, N 12, O 13);
+        $callback!(A 0, B 1, C 2, D 3, E 4, G 5, H 6, I 7, J 8, K 9, L 10, M 11, N 12, O 13, P 14);
+        $callback!(A 0, B 1, C 2, D 3, E 4, G 5, H 6, I 7, J 8, K 9, L 10, M 11, N 12, O 13, P 14, Q 15);
+    };
+}
+pub(crate) use for_each_tuple;
+
+for_each_tuple!(tuples);
+
+/// Most slots that a typed call needs.
+pub(crate) const MAX_TYPED_SLOTS: usize = 16;
+
+/// The function type that `P` and `R` stand for.
+pub(crate) fn typed_signature<P: WasmList, R: WasmList>() -> FuncType {
+    FuncType::new(P::types(), R::types())
+}
+
+/// Checks that a function of type `actual` can be called as `P -> R`.
+pub(crate) fn check_typed<P: WasmList, R: WasmList>(what: &str, actual: &FuncType) -> Result<()> {
+    if actual.params() == P::types() && actual.results() == R::types() {
+        return Ok(());
+    }
+    bail!(Type, "{what} has type {actual}, not {}", typed_signature::<P, R>())
+}
+
+/// Checks a list of values against types.
+pub(crate) fn check_values(what: &str, types: &[ValType], values: &[Val]) -> Result<()> {
+    if types.len() != values.len() {
+        bail!(Type, "expected {} {what}, got {}", types.len(), values.len());
+    }
+    for (i, (ty, value)) in types.iter().zip(values).enumerate() {
+        if *ty != value.ty() {
+            bail!(Type, "{what} {i} must be {ty}, got {}", value.ty());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,366 @@
+//! The runtime's record of an instance, and typed access to its context.
+//!
+//! ```text
+//!   Box<VmInstance> ──context──► VmContext + variable part (see artifact::layout)
+//!          ▲                         │
+//!          └──────instance───────────┘
+//! ```
+//!
+//! Invariant: a `VmInstance` and everything it points to keep their addresses from creation to drop.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::ffi::c_void;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use super::builtins::BUILTINS;
+use super::memory::LinearMemory;
+use super::module::VmModule;
+use super::table::TableStorage;
+use crate::artifact::info::{ConstOp, SegmentMode};
+use crate::artifact::layout::{HostFn, VmContext, VmFuncRef, VmFunctionImport, VmGlobal, VmHostContext, VmMemory, VmStore, VmTable};
+use crate::error::Result;
+
+/// What an imported entity is replaced with.
+#[derive(Clone, Copy, Debug)]
+pub enum ImportValue {
+    /// A host function, called through the importing module's own trampoline.
+    Host { func: HostFn, data: *const c_void },
+    /// A function of another instance.
+    Function(VmFunctionImport),
+    Memory(*mut VmMemory),
+    Table(*mut VmTable),
+    Global(*mut VmGlobal),
+}
+
+/// Limits of the engine that apply to each instance.
+#[derive(Clone, Copy, Debug)]
+pub struct InstanceLimits {
+    pub memory_pages: u64,
+    pub table_elements: u64,
+}
+
+/// An instance: its context and what the runtime needs beside it.
+#[derive(Debug)]
+pub struct VmInstance {
+    context: NonNull<VmContext>,
+    module: Arc<VmModule>,
+    memories: Box<[LinearMemory]>,
+    tables: Box<[TableStorage]>,
+    dropped_data: Box<[bool]>,
+    dropped_elements: Box<[bool]>,
+    segments_dirty: bool,
+}
+
+// SAFETY: an instance is used by one thread at a time (its store's rule). Everything it points to is its own, or belongs
+// to the module or to instances of the same store.
+unsafe impl Send for VmInstance {}
+// SAFETY: `&VmInstance` gives out raw pointers and immutable parts only.
+unsafe impl Sync for VmInstance {}
+
+impl VmInstance {
+    /// Makes an instance in the state before any active segment is applied and before `start`: imports, function
+    /// references, globals, empty tables and zeroed memories.
+    ///
+    /// # Safety
+    ///
+    /// `imports` has one value per import, of the right kind and type, and what they point to outlives the instance.
+    pub unsafe fn new(module: Arc<VmModule>, imports: &[ImportValue], limits: InstanceLimits) -> Result<Box<Self>> {
+        let info = &module.info;
+        let memories = info.memories[info.imported_memories as usize..]
+            .iter()
+            .map(|&ty| LinearMemory::new(ty, limits.memory_pages))
+            .collect::<Result<Box<[_]>>>()?;
+        let tables = info.tables[info.imported_tables as usize..]
+            .iter()
+            .map(|decl| TableStorage::new(decl.ty, limits.table_elements))
+            .collect::<Result<Box<[_]>>>()?;
+        let dropped_data = vec![false; info.data_segments.len()].into();
+        let dropped_elements = vec![false; info.element_segments.len()].into();
+        let layout = context_layout(&module);
+        // SAFETY: the layout has a size of at least the header's.
+        let context = unsafe { alloc_zeroed(layout) }.cast::<VmContext>();
+        let Some(context) = NonNull::new(context) else { handle_alloc_error(layout) };
+        let mut instance =
+            Box::new(VmInstance { context, module, memories, tables, dropped_data, dropped_elements, segments_dirty: false });
+        instance.reset_segments();
+        let record = std::ptr::from_mut(&mut *instance).cast::<c_void>();
+        // SAFETY: the context was allocated with room for its header.
+        unsafe {
+            context.write(VmContext {
+                store: std::ptr::null_mut(),
+                builtins: &BUILTINS,
+                type_ids: instance.module.type_ids.as_ptr(),
+                instance: record,
+            });
+        }
+        instance.fill_imports(imports)?;
+        instance.fill_function_references()?;
+        for i in 0..instance.memories.len() {
+            let definition = instance.memories[i].fresh_definition();
+            // SAFETY: the place belongs to this context.
+            unsafe { instance.part::<VmMemory>(instance.module.layout.defined_memory(i as u32)).write(definition) };
+        }
+        for i in 0..instance.tables.len() {
+            let definition = instance.tables[i].definition();
+            // SAFETY: the place belongs to this context.
+            unsafe { instance.part::<VmTable>(instance.module.layout.defined_table(i as u32)).write(definition) };
+        }
+        instance.evaluate_globals();
+        Ok(instance)
+    }
+
+    fn fill_imports(&mut self, imports: &[ImportValue]) -> Result<()> {
+        let module = self.module.clone();
+        let layout = &module.layout;
+        let (mut functions, mut memories, mut tables, mut globals) = (0, 0, 0, 0);
+        let next = |counter: &mut u32| {
+            *counter += 1;
+            *counter - 1
+        };
+        for import in imports {
+            // SAFETY (of each write): the places lie in this context, which is being built.
+            match *import {
+                ImportValue::Host { func, data } => {
+                    let index = next(&mut functions);
+                    let code = module.host_call(module.info.functions[index as usize])?;
+                    let place = self.part::<VmHostContext>(layout.host_context(index));
+                    // SAFETY: see above.
+                    unsafe { place.write(VmHostContext { func: Some(func), data, caller: self.context.as_ptr() }) };
+                    let import = VmFunctionImport { code, context: place.cast() };
+                    // SAFETY: see above.
+                    unsafe { self.part::<VmFunctionImport>(layout.function_import(index)).write(import) };
+                }
+                ImportValue::Function(function) => {
+                    let place = self.part::<VmFunctionImport>(layout.function_import(next(&mut functions)));
+                    // SAFETY: see above.
+                    unsafe { place.write(function) };
+                }
+                ImportValue::Memory(memory) => {
+                    let place = self.part::<*mut VmMemory>(layout.memory_import(next(&mut memories)));
+                    // SAFETY: see above.
+                    unsafe { place.write(memory) };
+                }
+                ImportValue::Table(table) => {
+                    let place = self.part::<*mut VmTable>(layout.table_import(next(&mut tables)));
+                    // SAFETY: see above.
+                    unsafe { place.write(table) };
+                }
+                ImportValue::Global(global) => {
+                    let place = self.part::<*mut VmGlobal>(layout.global_import(next(&mut globals)));
+                    // SAFETY: see above.
+                    unsafe { place.write(global) };
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn fill_function_references(&mut self) -> Result<()> {
+        let module = self.module.clone();
+        for (i, &index) in module.info.escaped_functions.iter().enumerate() {
+            let type_index = module.info.functions[index as usize];
+            let (code, context) = if index < module.info.imported_functions {
+                // SAFETY: imports were filled before.
+                let import = unsafe { *self.part::<VmFunctionImport>(module.layout.function_import(index)) };
+                (import.code, import.context)
+            } else {
+                (module.function_code(index), self.context.as_ptr().cast())
+            };
+            let type_id = module.type_ids[type_index as usize];
+            let reference = VmFuncRef { code, context, entry: module.entry(type_index)?, type_id };
+            // SAFETY: the place lies in this context, which is being built.
+            unsafe { self.part::<VmFuncRef>(module.layout.func_ref(i as u32)).write(reference) };
+        }
+        Ok(())
+    }
+
+    fn evaluate_globals(&mut self) {
+        let module = self.module.clone();
+        for (i, &place) in module.global_places.iter().enumerate() {
+            let decl = &module.info.globals[module.info.imported_globals as usize + i];
+            let bits = decl.init.as_ref().map_or(0, |init| self.evaluate(init));
+            let global = self.part::<VmGlobal>(module.layout.defined_global(place));
+            // SAFETY: the place lies in this context.
+            unsafe { global.write(VmGlobal { bits: [bits, 0] }) };
+        }
+    }
+
+    /// Value of a constant expression of this module: its bits.
+    pub fn evaluate(&self, expression: &[ConstOp]) -> u64 {
+        let mut stack: Vec<u64> = Vec::with_capacity(2);
+        let pop2 = |stack: &mut Vec<u64>| {
+            let b = stack.pop().expect("constant expressions are validated");
+            let a = stack.pop().expect("constant expressions are validated");
+            (a, b)
+        };
+        for op in expression {
+            let value = match *op {
+                ConstOp::Bits(bits) => bits,
+                // SAFETY: globals that an expression may name are initialised before it is evaluated.
+                ConstOp::GlobalGet(index) => unsafe { (*self.global(index)).bits[0] },
+                ConstOp::RefFunc(index) => self.func_ref(index).map_or(0, |f| f as u64),
+                ConstOp::I32Add | ConstOp::I32Sub | ConstOp::I32Mul => {
+                    let (a, b) = pop2(&mut stack);
+                    let (a, b) = (a as u32, b as u32);
+                    u64::from(match op {
+                        ConstOp::I32Add => a.wrapping_add(b),
+                        ConstOp::I32Sub => a.wrapping_sub(b),
+                        _ => a.wrapping_mul(b),
+                    })
+                }
+                ConstOp::I64Add | ConstOp::I64Sub | ConstOp::I64Mul => {
+                    let (a, b) = pop2(&mut stack);
+                    match op {
+                        ConstOp::I64Add => a.wrapping_add(b),
+                        ConstOp::I64Sub => a.wrapping_sub(b),
+                        _ => a.wrapping_mul(b),
+                    }
+                }
+            };
+            stack.push(value);
+        }
+        stack.pop().expect("constant expressions leave one value")
+    }
+
+    /// Address of a part of the context.
+    fn part<T>(&self, offset: u32) -> *mut T {
+        debug_assert!(offset as usize + size_of::<T>() <= self.module.layout.size as usize);
+        // SAFETY: offsets come from the layout that the context was allocated with.
+        unsafe { self.context.as_ptr().cast::<u8>().add(offset as usize).cast() }
+    }
+
+    /// The record behind a context.
+    ///
+    /// # Safety
+    ///
+    /// The context is that of a live instance which nobody else uses now.
+    pub unsafe fn from_context<'a>(context: *mut VmContext) -> &'a mut VmInstance {
+        // SAFETY: `new` put the record's address there.
+        unsafe { &mut *(*context).instance.cast::<VmInstance>() }
+    }
+
+    /// The context.
+    pub fn context(&self) -> *mut VmContext {
+        self.context.as_ptr()
+    }
+
+    /// The module.
+    pub fn module(&self) -> &Arc<VmModule> {
+        &self.module
+    }
+
+    /// Memories that the instance defines, in order.
+    pub fn memories(&self) -> &[LinearMemory] {
+        &self.memories
+    }
+
+    /// Storage of the `index`-th table that the instance defines.
+    pub fn table_storage(&mut self, index: usize) -> &mut TableStorage {
+        &mut self.tables[index]
+    }
+
+    /// Hands the instance to a store, or to none.
+    pub fn set_store(&mut self, store: *mut VmStore) {
+        // SAFETY: the context lives as long as `self`.
+        unsafe { (*self.context.as_ptr()).store = store };
+    }
+
+    /// Memory `index` of the module's index space.
+    pub fn memory(&self, index: u32) -> *mut VmMemory {
+        let imported = self.module.info.imported_memories;
+        if index < imported {
+            // SAFETY: imports are filled in `new`.
+            unsafe { *self.part::<*mut VmMemory>(self.module.layout.memory_import(index)) }
+        } else {
+            self.part(self.module.layout.defined_memory(index - imported))
+        }
+    }
+
+    /// Table `index` of the module's index space.
+    pub fn table(&self, index: u32) -> *mut VmTable {
+        let imported = self.module.info.imported_tables;
+        if index < imported {
+            // SAFETY: imports are filled in `new`.
+            unsafe { *self.part::<*mut VmTable>(self.module.layout.table_import(index)) }
+        } else {
+            self.part(self.module.layout.defined_table(index - imported))
+        }
+    }
+
+    /// Global `index` of the module's index space.
+    pub fn global(&self, index: u32) -> *mut VmGlobal {
+        let imported = self.module.info.imported_globals;
+        if index < imported {
+            // SAFETY: imports are filled in `new`.
+            unsafe { *self.part::<*mut VmGlobal>(self.module.layout.global_import(index)) }
+        } else {
+            self.part(self.module.layout.defined_global(self.module.global_places[(index - imported) as usize]))
+        }
+    }
+
+    /// Reference to function `index`, which is an escaped one.
+    pub fn func_ref(&self, index: u32) -> Option<*const VmFuncRef> {
+        let place = self.module.info.escaped_index(index)?;
+        Some(self.part::<VmFuncRef>(self.module.layout.func_ref(place)))
+    }
+
+    /// The block of mutable globals.
+    pub fn mutable_globals(&self) -> *mut [VmGlobal] {
+        let start = self.part::<u8>(0).wrapping_add(self.module.layout.mutable_globals() as usize);
+        std::ptr::slice_from_raw_parts_mut(start.cast(), self.module.layout.mutable_global_count as usize)
+    }
+
+    /// Bytes of data segment `index`; none once it is dropped.
+    pub fn data_segment(&self, index: u32) -> &[u8] {
+        let info = &self.module.info;
+        match self.dropped_data[index as usize] {
+            true => &[],
+            false => &info.data[info.data_segments[index as usize].bytes.clone()],
+        }
+    }
+
+    /// Whether element segment `index` was dropped.
+    pub fn element_segment_dropped(&self, index: u32) -> bool {
+        self.dropped_elements[index as usize]
+    }
+
+    pub fn drop_data_segment(&mut self, index: u32) {
+        self.dropped_data[index as usize] = true;
+        self.segments_dirty = true;
+    }
+
+    pub fn drop_element_segment(&mut self, index: u32) {
+        self.dropped_elements[index as usize] = true;
+        self.segments_dirty = true;
+    }
+
+    /// Whether a segment was dropped since the last [`VmInstance::reset_segments`].
+    pub fn segments_dirty(&self) -> bool {
+        self.segments_dirty
+    }
+
+    /// Back to which segments a fresh instance has: passive ones live; active and declared ones count as dropped, as
+    /// the spec has it once they are applied.
+    pub fn reset_segments(&mut self) {
+        let info = &self.module.info;
+        for (flag, segment) in self.dropped_data.iter_mut().zip(&info.data_segments) {
+            *flag = !matches!(segment.mode, SegmentMode::Passive);
+        }
+        for (flag, segment) in self.dropped_elements.iter_mut().zip(&info.element_segments) {
+            *flag = !matches!(segment.mode, SegmentMode::Passive);
+        }
+        self.segments_dirty = false;
+    }
+}
+
+fn context_layout(module: &VmModule) -> Layout {
+    Layout::from_size_align(module.layout.size as usize, 16).expect("contexts are far smaller than isize::MAX")
+}
+
+impl Drop for VmInstance {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `new` with the same layout.
+        unsafe { dealloc(self.context.as_ptr().cast(), context_layout(&self.module)) };
+    }
+}

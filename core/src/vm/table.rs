@@ -1,0 +1,147 @@
+//! Tables: 8 bytes per element, `*const VmFuncRef` or an externref's arena index plus one; 0 is null.
+
+use std::ffi::c_void;
+use std::ptr;
+
+use crate::artifact::info::TableType;
+use crate::artifact::layout::VmTable;
+use crate::error::{Result, TrapCode, error};
+
+/// The runtime's record of a table that some instance defines. Its [`VmTable`] lies in that instance's context.
+#[derive(Debug)]
+pub struct TableStorage {
+    elements: Vec<u64>,
+    ty: TableType,
+    /// The type's maximum or the engine's limit, whichever is smaller.
+    limit: u64,
+}
+
+impl TableStorage {
+    /// A table of null elements.
+    ///
+    /// # Errors
+    ///
+    /// `Limit` when there is no memory for it.
+    pub fn new(ty: TableType, limit: u64) -> Result<Self> {
+        let mut elements = Vec::new();
+        let len = usize::try_from(ty.minimum).unwrap_or(usize::MAX);
+        elements.try_reserve_exact(len).map_err(|_| error!(Limit, "no memory for a table of {} elements", ty.minimum))?;
+        elements.resize(len, 0);
+        Ok(TableStorage { elements, ty, limit: ty.maximum.unwrap_or(u64::from(u32::MAX)).min(limit) })
+    }
+
+    /// The declared type.
+    pub fn ty(&self) -> TableType {
+        self.ty
+    }
+
+    /// The structure for the context. `self` must stay where it is.
+    pub fn definition(&mut self) -> VmTable {
+        VmTable { base: self.elements.as_mut_ptr(), length: self.elements.len(), dirty: 0, owner: ptr::from_mut(self).cast::<c_void>() }
+    }
+
+    /// The elements.
+    pub fn elements_mut(&mut self) -> &mut [u64] {
+        &mut self.elements
+    }
+
+    /// Back to the size of a fresh table.
+    pub fn shrink_to_minimum(&mut self) {
+        self.elements.truncate(self.ty.minimum as usize);
+    }
+}
+
+/// The record behind a definition.
+///
+/// # Safety
+///
+/// The definition is that of a live table which nobody else uses now.
+#[allow(clippy::mut_from_ref)] // the record is another object than the definition
+pub unsafe fn owner<'a>(definition: &VmTable) -> &'a mut TableStorage {
+    // SAFETY: `owner` was set by `definition` and lives as long as the table.
+    unsafe { &mut *definition.owner.cast::<TableStorage>() }
+}
+
+fn in_bounds(definition: &VmTable, start: u64, len: u64) -> Result<usize, TrapCode> {
+    match start.checked_add(len) {
+        Some(end) if end <= definition.length as u64 => Ok(start as usize),
+        _ => Err(TrapCode::TableOutOfBounds),
+    }
+}
+
+/// Element `index`.
+///
+/// # Safety
+///
+/// The definition is that of a live table which nobody else uses now.
+pub unsafe fn element(definition: &VmTable, index: u64) -> Option<u64> {
+    let at = in_bounds(definition, index, 1).ok()?;
+    // SAFETY: the index was checked.
+    Some(unsafe { *definition.base.add(at) })
+}
+
+/// Overwrites `values.len()` elements from `start` on.
+///
+/// # Safety
+///
+/// As for [`element`]; the values are good for the table's type.
+pub unsafe fn write(definition: &mut VmTable, start: u64, values: impl ExactSizeIterator<Item = u64>) -> Result<(), TrapCode> {
+    let at = in_bounds(definition, start, values.len() as u64)?;
+    definition.dirty = 1;
+    for (i, value) in values.enumerate() {
+        // SAFETY: the range was checked.
+        unsafe { *definition.base.add(at + i) = value };
+    }
+    Ok(())
+}
+
+/// Fills a part of a table.
+///
+/// # Safety
+///
+/// As for [`write`].
+pub unsafe fn fill(definition: &mut VmTable, start: u64, value: u64, len: u64) -> Result<(), TrapCode> {
+    let at = in_bounds(definition, start, len)?;
+    definition.dirty = 1;
+    // SAFETY: the range was checked.
+    unsafe { std::slice::from_raw_parts_mut(definition.base.add(at), len as usize) }.fill(value);
+    Ok(())
+}
+
+/// Copies between two tables, or within one.
+///
+/// # Safety
+///
+/// As for [`write`], for both; the two may be the same.
+pub unsafe fn copy(dst: *mut VmTable, src: *const VmTable, to: u64, from: u64, len: u64) -> Result<(), TrapCode> {
+    // SAFETY: the caller vouches for both; no reference lives beyond its line.
+    unsafe {
+        let to = in_bounds(&*dst, to, len)?;
+        let from = in_bounds(&*src, from, len)?;
+        (*dst).dirty = 1;
+        ptr::copy((*src).base.add(from), (*dst).base.add(to), len as usize);
+    }
+    Ok(())
+}
+
+/// Grows by `delta` elements of `value`. Returns the old size, or `None` when a limit forbids it.
+///
+/// # Safety
+///
+/// As for [`write`].
+pub unsafe fn grow(definition: &mut VmTable, delta: u64, value: u64) -> Option<u64> {
+    // SAFETY: the caller vouches for the definition.
+    let storage = unsafe { owner(definition) };
+    let old = definition.length as u64;
+    let new = old.checked_add(delta)?;
+    if new > storage.limit || storage.elements.try_reserve((new - old) as usize).is_err() {
+        return None;
+    }
+    storage.elements.resize(new as usize, value);
+    if delta > 0 {
+        definition.base = storage.elements.as_mut_ptr();
+        definition.length = new as usize;
+        definition.dirty = 1;
+    }
+    Some(old)
+}
