@@ -97,7 +97,10 @@ impl Engine {
     }
 
     pub(crate) fn limits(&self) -> InstanceLimits {
-        InstanceLimits { memory_pages: self.0.config.memory_limit_pages(), table_elements: self.0.config.table_limit_elements() }
+        InstanceLimits {
+            memory_pages: self.0.config.memory_limit_pages(),
+            table_elements: self.0.config.table_limit_elements(),
+        }
     }
 
     /// Whether two engines are the same one.

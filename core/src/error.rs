@@ -135,7 +135,12 @@ impl Error {
 
     /// A trap. A host function that returns it traps like the guest itself.
     pub fn trap(code: TrapCode) -> Self {
-        Error(Box::new(Inner { kind: ErrorKind::Trap, trap: Some(code), message: code.text().to_string(), source: None }))
+        Error(Box::new(Inner {
+            kind: ErrorKind::Trap,
+            trap: Some(code),
+            message: code.text().to_string(),
+            source: None,
+        }))
     }
 
     /// What went wrong.

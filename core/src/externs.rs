@@ -33,20 +33,21 @@ extern_from!(Func, Memory, Table, Global);
 impl Extern {
     /// Entity `entity` of an instance of `store`. A function must be an escaped one, as exported ones are.
     pub(crate) fn from_instance(instance: &VmInstance, entity: EntityIndex, store: &StoreOpaque) -> Self {
-        // SAFETY (of each): the instance belongs to `store`.
         match entity {
             EntityIndex::Func(index) => {
                 let reference = instance.func_ref(index).expect("exported functions escape");
-                // SAFETY: see above.
+                // SAFETY: the instance belongs to `store`.
                 Extern::Func(unsafe { Func::from_reference(reference, store) })
             }
-            // SAFETY: see above.
-            EntityIndex::Memory(index) => Extern::Memory(unsafe { Memory::from_definition(instance.memory(index), store) }),
-            // SAFETY: see above.
+            EntityIndex::Memory(index) => {
+                // SAFETY: the instance belongs to `store`.
+                Extern::Memory(unsafe { Memory::from_definition(instance.memory(index), store) })
+            }
+            // SAFETY: the instance belongs to `store`.
             EntityIndex::Table(index) => Extern::Table(unsafe { Table::from_definition(instance.table(index), store) }),
             EntityIndex::Global(index) => {
                 let ty = instance.module().info.globals[index as usize].ty;
-                // SAFETY: see above.
+                // SAFETY: the instance belongs to `store`.
                 Extern::Global(unsafe { Global::from_definition(instance.global(index), ty, store) })
             }
         }

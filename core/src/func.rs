@@ -165,7 +165,11 @@ impl<P: WasmList, R: WasmList> TypedFunc<P, R> {
 ///
 /// As for [`StoreCell::call`], and the function has that type.
 #[inline]
-pub(crate) unsafe fn call_typed<P: WasmList, R: WasmList>(cell: *mut StoreCell, reference: *const VmFuncRef, params: P) -> Result<R> {
+pub(crate) unsafe fn call_typed<P: WasmList, R: WasmList>(
+    cell: *mut StoreCell,
+    reference: *const VmFuncRef,
+    params: P,
+) -> Result<R> {
     const { assert!(P::LEN <= MAX_TYPED_SLOTS && R::LEN <= MAX_TYPED_SLOTS) };
     let mut slots = [0; MAX_TYPED_SLOTS];
     params.store(&mut slots);

@@ -25,7 +25,10 @@ pub(crate) struct HostFunc {
 
 impl HostFunc {
     /// A function over raw slots.
-    pub(crate) fn raw<T: 'static>(ty: FuncType, func: impl Fn(Caller<'_, T>, &mut [u64]) -> Result<()> + Send + Sync + 'static) -> Self {
+    pub(crate) fn raw<T: 'static>(
+        ty: FuncType,
+        func: impl Fn(Caller<'_, T>, &mut [u64]) -> Result<()> + Send + Sync + 'static,
+    ) -> Self {
         let call = move |cell: NonNull<StoreCell>, context: *mut VmContext, slots: &mut [u64]| {
             // SAFETY: called from wasm that runs in the open store of `cell`, whose data is a `T` because the linker (or
             // store) that the function was made for has that type.
@@ -42,7 +45,8 @@ impl HostFunc {
         let signature = ty.clone();
         Self::raw(ty, move |mut caller: Caller<'_, T>, slots| {
             let store = caller.store.opaque();
-            let params: Vec<Val> = signature.params().iter().zip(&*slots).map(|(&ty, &slot)| Val::from_slot(slot, ty, store)).collect();
+            let params: Vec<Val> =
+                signature.params().iter().zip(&*slots).map(|(&ty, &slot)| Val::from_slot(slot, ty, store)).collect();
             let mut results: Vec<Val> = signature.results().iter().map(|&ty| Val::default_for(ty)).collect();
             func(Caller { store: caller.store.as_context_mut(), context: caller.context }, &params, &mut results)?;
             check_values("results of the host function", signature.results(), &results)?;
@@ -185,7 +189,9 @@ pub trait IntoFunc<T, Params, Results>: Send + Sync + 'static {
 /// A closure made into a host function.
 pub struct HostClosure<T>(pub(crate) HostFunc, PhantomData<fn(T)>);
 
-fn closure<T: 'static, P: WasmList, R: WasmRet>(func: impl Fn(Caller<'_, T>, P) -> R + Send + Sync + 'static) -> HostClosure<T> {
+fn closure<T: 'static, P: WasmList, R: WasmRet>(
+    func: impl Fn(Caller<'_, T>, P) -> R + Send + Sync + 'static,
+) -> HostClosure<T> {
     const { assert!(P::LEN <= MAX_TYPED_SLOTS) };
     let raw = HostFunc::raw(typed_signature::<P, R::List>(), move |caller: Caller<'_, T>, slots: &mut [u64]| {
         let params = P::load(slots);

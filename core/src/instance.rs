@@ -52,7 +52,10 @@ impl Instance {
         let mut context = store.as_context_mut();
         let instance = self.vm(context.opaque())?;
         let exports = &instance.module().info.exports;
-        Ok(exports.iter().map(|e| (e.name.clone(), Extern::from_instance(instance, e.entity, context.opaque()))).collect())
+        Ok(exports
+            .iter()
+            .map(|e| (e.name.clone(), Extern::from_instance(instance, e.entity, context.opaque())))
+            .collect())
     }
 
     /// The exported function of that name.
@@ -68,7 +71,11 @@ impl Instance {
     /// # Errors
     ///
     /// `MissingExport`; `Type`, with both types; `StaleHandle`.
-    pub fn typed_func<P: WasmList, R: WasmList>(&self, mut store: impl AsContextMut, name: &str) -> Result<TypedFunc<P, R>> {
+    pub fn typed_func<P: WasmList, R: WasmList>(
+        &self,
+        mut store: impl AsContextMut,
+        name: &str,
+    ) -> Result<TypedFunc<P, R>> {
         self.vm(store.as_context_mut().opaque())?;
         let func = self.func(&mut store, name).ok_or_else(|| error!(MissingExport, "no exported function `{name}`"))?;
         func.typed(&mut store).map_err(|e| e.context(format_args!("`{name}`")))

@@ -29,7 +29,10 @@ pub struct Linker<T: 'static> {
 enum Definition {
     Host(Arc<HostFunc>),
     /// With its type when it was defined, and the store it belongs to.
-    Store { item: Extern, store: u64 },
+    Store {
+        item: Extern,
+        store: u64,
+    },
 }
 
 impl<T: 'static> Clone for Linker<T> {
@@ -117,7 +120,13 @@ impl<T: 'static> Linker<T> {
     /// # Errors
     ///
     /// `Link` when the name is taken; `StaleHandle` when the item belongs to another store.
-    pub fn define(&mut self, mut store: impl AsContextMut<Data = T>, module: &str, name: &str, item: impl Into<Extern>) -> Result<&mut Self> {
+    pub fn define(
+        &mut self,
+        mut store: impl AsContextMut<Data = T>,
+        module: &str,
+        name: &str,
+        item: impl Into<Extern>,
+    ) -> Result<&mut Self> {
         let mut context = store.as_context_mut();
         let item = item.into();
         item.current_type(context.opaque())?;
@@ -130,7 +139,12 @@ impl<T: 'static> Linker<T> {
     /// # Errors
     ///
     /// As for [`Linker::define`].
-    pub fn instance(&mut self, mut store: impl AsContextMut<Data = T>, module: &str, instance: Instance) -> Result<&mut Self> {
+    pub fn instance(
+        &mut self,
+        mut store: impl AsContextMut<Data = T>,
+        module: &str,
+        instance: Instance,
+    ) -> Result<&mut Self> {
         for (name, item) in instance.exports(&mut store)? {
             self.define(&mut store, module, &name, item)?;
         }
@@ -172,7 +186,12 @@ impl<T: 'static> Linker<T> {
             };
             let check = |given: ExternType| match matches(&import.ty, &given) {
                 true => Ok(()),
-                false => Err(error!(Link, "import {what} is of another type: the module wants a {}, it is a {}", describe(&import.ty), describe(&given))),
+                false => Err(error!(
+                    Link,
+                    "import {what} is of another type: the module wants a {}, it is a {}",
+                    describe(&import.ty),
+                    describe(&given)
+                )),
             };
             imports.push(match definition {
                 Definition::Host(func) => {

@@ -79,7 +79,8 @@ impl Memory {
         let context = store.as_context();
         let definition = self.definition(context.opaque())?;
         // SAFETY: the store is borrowed, so nobody writes the memory.
-        unsafe { vm::read(definition, address, into) }.ok_or_else(|| out_of_bounds("read", address, into.len(), definition))
+        unsafe { vm::read(definition, address, into) }
+            .ok_or_else(|| out_of_bounds("read", address, into.len(), definition))
     }
 
     /// Copies bytes in.
@@ -91,7 +92,8 @@ impl Memory {
         let mut context = store.as_context_mut();
         let definition = self.definition(context.opaque())?;
         // SAFETY: the store is borrowed exclusively.
-        unsafe { vm::write(definition, address, bytes) }.ok_or_else(|| out_of_bounds("write", address, bytes.len(), definition))
+        unsafe { vm::write(definition, address, bytes) }
+            .ok_or_else(|| out_of_bounds("write", address, bytes.len(), definition))
     }
 
     /// Grows by `pages`; gives the old size in pages.
@@ -113,5 +115,8 @@ impl Memory {
 }
 
 pub(crate) fn out_of_bounds(what: &str, address: u64, len: usize, definition: &VmMemory) -> crate::Error {
-    error!(OutOfBounds, "{what} of {len} bytes at address {address} is out of bounds: the memory has {} bytes", definition.length)
+    error!(
+        OutOfBounds,
+        "{what} of {len} bytes at address {address} is out of bounds: the memory has {} bytes", definition.length
+    )
 }

@@ -90,15 +90,14 @@ impl Module {
     pub(crate) fn loaded(&self) -> &Loaded {
         &self.loaded
     }
-
-    pub(crate) fn same(a: &Module, b: &Module) -> bool {
-        Arc::ptr_eq(&a.loaded, &b.loaded)
-    }
 }
 
 impl std::fmt::Debug for Module {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Module").field("name", &self.name()).field("code_bytes", &self.loaded.vm.code_bytes()).finish_non_exhaustive()
+        f.debug_struct("Module")
+            .field("name", &self.name())
+            .field("code_bytes", &self.loaded.vm.code_bytes())
+            .finish_non_exhaustive()
     }
 }
 
@@ -111,7 +110,11 @@ fn binary(bytes: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>> {
         let start: Vec<String> = bytes.iter().take(4).map(|b| format!("{b:02x}")).collect();
         crate::Error::new(
             ErrorKind::InvalidModule,
-            format!("not WebAssembly: a module starts with the bytes 00 61 73 6d, this with [{}] ({} bytes in all)", start.join(" "), bytes.len()),
+            format!(
+                "not WebAssembly: a module starts with the bytes 00 61 73 6d, this with [{}] ({} bytes in all)",
+                start.join(" "),
+                bytes.len()
+            ),
         )
     };
     #[cfg(feature = "wat")]

@@ -69,14 +69,6 @@ impl<T: 'static> OwnedInstance<T> {
         Some(OwnedInstance { lease: Some(lease), cell, _data: PhantomData })
     }
 
-    pub(crate) fn cell(&self) -> NonNull<StoreCell> {
-        self.cell
-    }
-
-    pub(crate) fn lease_ref(&self) -> &Lease {
-        self.lease()
-    }
-
     /// The host data.
     pub fn data(&self) -> &T {
         // SAFETY: opened with a `T`.
@@ -127,10 +119,12 @@ impl<T: 'static> OwnedInstance<T> {
     /// As for [`OwnedInstance::call`]; `GuestProtocol` when what the guest answers does not lie in its memory; `Limit` when
     /// the input has 4 GiB or more.
     pub fn call_bytes(&mut self, func: &BytesFunc, input: &[u8]) -> Result<Vec<u8>> {
-        let len = u32::try_from(input.len()).map_err(|_| error!(Limit, "an input of {} bytes does not fit a 32-bit memory", input.len()))?;
+        let len = u32::try_from(input.len())
+            .map_err(|_| error!(Limit, "an input of {} bytes does not fit a 32-bit memory", input.len()))?;
         let at = self.call(&func.alloc, len)?;
-        self.memory_write(&func.memory, u64::from(at), input)
-            .map_err(|e| error!(GuestProtocol, "alloc({len}) answered {at}, where {len} bytes do not fit: {}", e.message()))?;
+        self.memory_write(&func.memory, u64::from(at), input).map_err(|e| {
+            error!(GuestProtocol, "alloc({len}) answered {at}, where {len} bytes do not fit: {}", e.message())
+        })?;
         let answer = self.call(&func.func, (at, len))?;
         let (at, len) = (answer >> 32, answer & 0xffff_ffff);
         let size = self.memory_size(&func.memory)?;
@@ -163,7 +157,8 @@ impl<T: 'static> OwnedInstance<T> {
         // SAFETY: the memory is alive with the instance, which is borrowed.
         let definition = unsafe { &*definition };
         // SAFETY: as above; nobody writes it.
-        unsafe { memory::read(definition, address, into) }.ok_or_else(|| out_of_bounds("read", address, into.len(), definition))
+        unsafe { memory::read(definition, address, into) }
+            .ok_or_else(|| out_of_bounds("read", address, into.len(), definition))
     }
 
     /// Copies bytes into a memory.
@@ -176,7 +171,8 @@ impl<T: 'static> OwnedInstance<T> {
         // SAFETY: the memory is alive with the instance, which is borrowed exclusively.
         let definition = unsafe { &*definition };
         // SAFETY: as above.
-        unsafe { memory::write(definition, address, bytes) }.ok_or_else(|| out_of_bounds("write", address, bytes.len(), definition))
+        unsafe { memory::write(definition, address, bytes) }
+            .ok_or_else(|| out_of_bounds("write", address, bytes.len(), definition))
     }
 
     /// Grows a memory by `pages` of 64 KiB; gives the old size in pages.
@@ -191,7 +187,10 @@ impl<T: 'static> OwnedInstance<T> {
         let old = definition.length as u64 / WASM_PAGE_BYTES;
         // SAFETY: as above.
         unsafe { memory::owner(definition) }.grow(definition, pages).ok_or_else(|| {
-            error!(Limit, "a memory of {old} pages cannot grow by {pages}: its maximum, max_memory_pages or the system forbids it")
+            error!(
+                Limit,
+                "a memory of {old} pages cannot grow by {pages}: its maximum, max_memory_pages or the system forbids it"
+            )
         })
     }
 }

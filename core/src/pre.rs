@@ -47,7 +47,12 @@ impl<T: 'static> Clone for InstancePre<T> {
 impl<T: 'static> InstancePre<T> {
     /// A module with one value per import, in order, that match its declared imports. `keeps` owns the host functions
     /// among them; `store` is the store that the others belong to.
-    pub(crate) fn new(module: &Module, imports: Box<[ImportValue]>, keeps: Box<dyn std::any::Any + Send + Sync>, store: Option<u64>) -> Self {
+    pub(crate) fn new(
+        module: &Module,
+        imports: Box<[ImportValue]>,
+        keeps: Box<dyn std::any::Any + Send + Sync>,
+        store: Option<u64>,
+    ) -> Self {
         let engine = module.engine();
         let loaded = module.loaded();
         let recipe = SlotRecipe {
@@ -145,7 +150,9 @@ impl<T: 'static> InstancePre<T> {
         let info = self.module().info();
         match info.export(name) {
             Some(EntityIndex::Func(index)) => {
-                let place = info.escaped_index(index).ok_or_else(|| error!(Bug, "exported function {index} has no reference"))?;
+                let place = info
+                    .escaped_index(index)
+                    .ok_or_else(|| error!(Bug, "exported function {index} has no reference"))?;
                 let offset = self.module().loaded().vm.layout.func_ref(place);
                 Ok(ExportFunc { module: self.module().clone(), index, offset })
             }
@@ -184,7 +191,9 @@ impl<T: 'static> InstancePre<T> {
     ///
     /// `MissingExport` or `Type`, naming what the convention asks for.
     pub fn bytes_func(&self, name: &str) -> Result<BytesFunc> {
-        let hint = |e: Error| e.context("the bytes convention needs exports `memory`, `alloc(i32) -> i32` and `f(i32, i32) -> i64`");
+        let hint = |e: Error| {
+            e.context("the bytes convention needs exports `memory`, `alloc(i32) -> i32` and `f(i32, i32) -> i64`")
+        };
         Ok(BytesFunc {
             func: self.typed(name).map_err(hint)?,
             alloc: self.typed("alloc").map_err(hint)?,
@@ -248,7 +257,8 @@ unsafe fn apply_segments(instance: &mut VmInstance, image: &InstanceImage) -> Re
         if let crate::artifact::info::SegmentMode::Active { target, offset } = &segment.mode {
             let at = instance.evaluate(offset);
             // SAFETY: the instance does not run yet.
-            unsafe { write_elements(instance, *target, segment, u64::from(at as u32), 0, segment.elements.len()) }.map_err(Error::trap)?;
+            unsafe { write_elements(instance, *target, segment, u64::from(at as u32), 0, segment.elements.len()) }
+                .map_err(Error::trap)?;
         }
     }
     for &i in image.dynamic_data() {

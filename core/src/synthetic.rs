@@ -74,7 +74,12 @@ pub(crate) fn global<T: 'static>(mut store: impl AsContextMut<Data = T>, ty: Glo
     }
 }
 
-fn make<T: 'static>(mut store: impl AsContextMut<Data = T>, wasm: Vec<u8>, imports: Vec<ImportValue>, keeps: Vec<Arc<HostFunc>>) -> Result<Extern> {
+fn make<T: 'static>(
+    mut store: impl AsContextMut<Data = T>,
+    wasm: Vec<u8>,
+    imports: Vec<ImportValue>,
+    keeps: Vec<Arc<HostFunc>>,
+) -> Result<Extern> {
     let engine = store.as_context_mut().engine();
     let module = Module::synthetic(&engine, wasm)?;
     let pre = InstancePre::<T>::new(&module, imports.into(), Box::new(keeps), None);

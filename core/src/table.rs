@@ -113,8 +113,13 @@ impl Table {
         let slot = init.to_slot(store)?;
         let definition = self.raw(store)?;
         // SAFETY: the store is borrowed exclusively; the value was checked.
-        unsafe { vm::grow(&mut *definition, delta, slot) }
-            .ok_or_else(|| error!(Limit, "a table of {} elements cannot grow by {delta}: its maximum or max_table_elements forbids it", ty.minimum))
+        unsafe { vm::grow(&mut *definition, delta, slot) }.ok_or_else(|| {
+            error!(
+                Limit,
+                "a table of {} elements cannot grow by {delta}: its maximum or max_table_elements forbids it",
+                ty.minimum
+            )
+        })
     }
 }
 

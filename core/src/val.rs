@@ -208,6 +208,7 @@ macro_rules! tuples {
                 $(slots[$index] = self.$index.to_slot();)*
             }
             #[inline]
+            #[allow(clippy::unused_unit)]
             fn load(slots: &[u64]) -> Self {
                 let _ = &slots;
                 ($($name::from_slot(slots[$index]),)*)

@@ -42,8 +42,6 @@ pub struct Compiled {
     pub text: Vec<u8>,
     /// Each defined function, ascending.
     pub functions: Vec<FunctionRange>,
-    /// Offset in `text` where trampolines begin.
-    pub trampolines_start: u32,
     /// Entry trampoline of each type of `info.types`, by type index; every type that an escaped function has.
     pub entries: Vec<Option<u32>>,
     /// Wasm-to-host trampoline of each type of `info.types`, by type index; every type that an imported function has.

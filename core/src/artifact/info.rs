@@ -254,12 +254,6 @@ impl ModuleInfo {
         self.globals[self.imported_globals as usize..].iter().map(|g| g.ty)
     }
 
-    /// Where global `index` of the module lies in the context, or `None` for an imported one. Takes time in proportion to
-    /// the number of globals; translators keep a table made by [`ModuleInfo::global_places`].
-    pub fn global_place(&self, index: u32) -> Option<GlobalPlace> {
-        self.global_places().nth(index.checked_sub(self.imported_globals)? as usize)
-    }
-
     /// Where each defined global lies in the context, in order.
     pub fn global_places(&self) -> impl Iterator<Item = GlobalPlace> + '_ {
         let (mut constant, mut mutable) = (0, 0);

@@ -154,14 +154,30 @@ pub struct VmBuiltins {
     /// Abandons all wasm frames up to the innermost entry, which then returns `code`. Does not return.
     pub raise: unsafe extern "C" fn(context: *mut VmContext, code: u32),
     pub memory_grow: unsafe extern "C" fn(context: *mut VmContext, memory: u32, delta_pages: u64) -> u64,
-    pub memory_copy: unsafe extern "C" fn(context: *mut VmContext, dst_memory: u32, src_memory: u32, dst: u64, src: u64, len: u64) -> u32,
+    pub memory_copy: unsafe extern "C" fn(
+        context: *mut VmContext,
+        dst_memory: u32,
+        src_memory: u32,
+        dst: u64,
+        src: u64,
+        len: u64,
+    ) -> u32,
     pub memory_fill: unsafe extern "C" fn(context: *mut VmContext, memory: u32, dst: u64, byte: u32, len: u64) -> u32,
-    pub memory_init: unsafe extern "C" fn(context: *mut VmContext, memory: u32, segment: u32, dst: u64, src: u32, len: u32) -> u32,
+    pub memory_init:
+        unsafe extern "C" fn(context: *mut VmContext, memory: u32, segment: u32, dst: u64, src: u32, len: u32) -> u32,
     pub data_drop: unsafe extern "C" fn(context: *mut VmContext, segment: u32),
     pub table_grow: unsafe extern "C" fn(context: *mut VmContext, table: u32, delta: u64, init: u64) -> u64,
     pub table_fill: unsafe extern "C" fn(context: *mut VmContext, table: u32, dst: u64, value: u64, len: u64) -> u32,
-    pub table_copy: unsafe extern "C" fn(context: *mut VmContext, dst_table: u32, src_table: u32, dst: u64, src: u64, len: u64) -> u32,
-    pub table_init: unsafe extern "C" fn(context: *mut VmContext, table: u32, segment: u32, dst: u64, src: u32, len: u32) -> u32,
+    pub table_copy: unsafe extern "C" fn(
+        context: *mut VmContext,
+        dst_table: u32,
+        src_table: u32,
+        dst: u64,
+        src: u64,
+        len: u64,
+    ) -> u32,
+    pub table_init:
+        unsafe extern "C" fn(context: *mut VmContext, table: u32, segment: u32, dst: u64, src: u32, len: u32) -> u32,
     pub elem_drop: unsafe extern "C" fn(context: *mut VmContext, segment: u32),
 }
 
@@ -254,7 +270,7 @@ impl ContextLayout {
         self.tables + index * size_of::<VmTable>() as u32
     }
 
-    /// Offset of the [`VmGlobal`] at `place` (see [`ModuleInfo::global_place`]).
+    /// Offset of the [`VmGlobal`] at `place` (see [`ModuleInfo::global_places`]).
     pub fn defined_global(&self, place: GlobalPlace) -> u32 {
         match place {
             GlobalPlace::Constant(i) => self.constant_globals + i * size_of::<VmGlobal>() as u32,

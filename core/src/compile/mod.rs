@@ -92,21 +92,13 @@ impl Compiler {
         let mut text = Text::default();
         let functions = functions.into_iter().map(|f| text.append(f)).collect::<Result<Vec<_>>>()?;
         text.resolve_calls(&functions)?;
-        let mut trampolines_start = None;
-        let mut starts = Vec::with_capacity(trampolines.len());
-        for trampoline in trampolines {
-            let range = text.append(trampoline)?;
-            trampolines_start.get_or_insert(range.start);
-            starts.push(range.start);
-        }
-        let trampolines_start = trampolines_start.unwrap_or(text.code.len() as u32);
+        let starts = trampolines.into_iter().map(|t| Ok(text.append(t)?.start)).collect::<Result<Vec<u32>>>()?;
         let of = |places: &[Option<usize>]| places.iter().map(|p| p.map(|job| starts[job])).collect();
         let (entries, host_calls) = (of(&plan.entries), of(&plan.host_calls));
         Ok(Compiled {
             info,
             text: text.code,
             functions,
-            trampolines_start,
             entries,
             host_calls,
             traps: text.traps,

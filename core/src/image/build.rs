@@ -5,7 +5,7 @@ use crate::artifact::info::{ConstOp, Elements, ModuleInfo, SegmentMode, ValType}
 use crate::artifact::layout::WASM_PAGE_BYTES;
 use crate::error::Result;
 
-/// Tables larger than this are not kept as an image but filled element by element when a slot is made.
+/// A null element in a table's image.
 const NULL: u32 = u32::MAX;
 
 pub(super) fn build(info: &ModuleInfo) -> Result<InstanceImage> {
@@ -31,7 +31,10 @@ fn constant_function(expression: &[ConstOp]) -> Option<u32> {
     }
 }
 
-fn tables(info: &ModuleInfo) -> (Box<[Box<[u32]>]>, Box<[u32]>) {
+/// Images of the tables a module defines, and the element segments that are left out.
+type TableImages = (Box<[Box<[u32]>]>, Box<[u32]>);
+
+fn tables(info: &ModuleInfo) -> TableImages {
     let imported = info.imported_tables as usize;
     let mut images: Vec<Vec<u32>> = vec![Vec::new(); info.tables.len() - imported];
     // A table leaves the image at its first segment that depends on the instance: later ones must not go before it.
@@ -75,6 +78,7 @@ fn tables(info: &ModuleInfo) -> (Box<[Box<[u32]>]>, Box<[u32]>) {
     (images.into_iter().map(Vec::into_boxed_slice).collect(), dynamic.into())
 }
 
+/// Images of the memories a module defines, and the data segments that are left out.
 type MemoryImages = (Box<[Option<MemoryImage>]>, Box<[u32]>);
 
 fn memories(info: &ModuleInfo) -> Result<MemoryImages> {

@@ -81,11 +81,6 @@ impl MemoryImage {
         Ok(())
     }
 
-    /// Size of the image in bytes.
-    pub fn bytes(&self) -> usize {
-        self.extents.iter().map(|e| e.at.len()).sum()
-    }
-
     /// Calls `piece` with consecutive pieces of `range`, ascending: bytes of the image, or `None` for zeroes.
     #[inline]
     pub fn pieces<'a>(&'a self, mut range: Range<usize>, mut piece: impl FnMut(Range<usize>, Option<&'a [u8]>)) {
@@ -149,7 +144,8 @@ mod tests {
 
     #[test]
     fn later_segments_win_and_gaps_are_zero() {
-        let image = MemoryImage::new(&[(10, b"hello"), (12, b"y"), (1 << 20, b"far"), (1 << 30, b"")]).unwrap().unwrap();
+        let image =
+            MemoryImage::new(&[(10, b"hello"), (12, b"y"), (1 << 20, b"far"), (1 << 30, b"")]).unwrap().unwrap();
         assert_eq!(image.extents.len(), 2);
         assert_eq!(contents(&image, 8..16), b"\0\0heylo\0");
         assert_eq!(contents(&image, (1 << 20) - 1..(1 << 20) + 4), b"\0far\0");

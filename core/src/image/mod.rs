@@ -46,9 +46,4 @@ impl InstanceImage {
     pub fn dynamic_data(&self) -> &[u32] {
         &self.dynamic_data
     }
-
-    /// Bytes of memory images.
-    pub fn bytes(&self) -> usize {
-        self.memories.iter().flatten().map(MemoryImage::bytes).sum()
-    }
 }

@@ -67,11 +67,14 @@ fn fill_table(instance: &mut VmInstance, image: &InstanceImage, index: usize) {
 /// Nobody runs in the instance; `image` and `globals` are those it was prepared with.
 pub unsafe fn reset(instance: &mut VmInstance, image: &InstanceImage, globals: &GlobalsImage) -> Result<()> {
     // SAFETY: the block has as many globals as its image, and nobody runs in the instance.
-    unsafe { ptr::copy_nonoverlapping(globals.0.as_ptr(), instance.mutable_globals().cast::<VmGlobal>(), globals.0.len()) };
+    unsafe {
+        ptr::copy_nonoverlapping(globals.0.as_ptr(), instance.mutable_globals().cast::<VmGlobal>(), globals.0.len())
+    };
     if instance.segments_dirty() {
         instance.reset_segments();
     }
-    let (imported_memories, imported_tables) = (instance.module().info.imported_memories, instance.module().info.imported_tables);
+    let (imported_memories, imported_tables) =
+        (instance.module().info.imported_memories, instance.module().info.imported_tables);
     for i in 0..image.memories.len() {
         let definition = instance.memory(imported_memories + i as u32);
         // SAFETY: the definition of a memory that this instance defines.
@@ -196,7 +199,12 @@ pub unsafe fn check(instance: &mut VmInstance, image: &InstanceImage, globals: &
         let definition = unsafe { &*instance.memory(module.info.imported_memories + i as u32) };
         let memory = &instance.memories()[i];
         if definition.length != memory.minimum_bytes() {
-            bail!(Bug, "memory {i} has {} bytes after a reset; a fresh one has {}", definition.length, memory.minimum_bytes());
+            bail!(
+                Bug,
+                "memory {i} has {} bytes after a reset; a fresh one has {}",
+                definition.length,
+                memory.minimum_bytes()
+            );
         }
         // SAFETY: the map is accessible for the whole memory.
         if let Some(line) = unsafe { &*memory.dirty_map(definition.length) }.iter().position(|&b| b != 0) {

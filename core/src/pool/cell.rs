@@ -249,12 +249,16 @@ impl DataCell {
             // SAFETY: the value fits in size and alignment.
             unsafe { place.write(value) };
             self.value = place.cast();
-            // SAFETY (of the drop): called once, with the place of a `T`.
-            self.drop = |place| unsafe { place.cast::<T>().drop_in_place() };
+            self.drop = |place| {
+                // SAFETY: called once, with the place of a `T`.
+                unsafe { place.cast::<T>().drop_in_place() }
+            };
         } else {
             self.value = Box::into_raw(Box::new(value)).cast();
-            // SAFETY (of the drop): called once, with the box made above.
-            self.drop = |place| unsafe { drop(Box::from_raw(place.cast::<T>())) };
+            self.drop = |place| {
+                // SAFETY: called once, with the box made above.
+                drop(unsafe { Box::from_raw(place.cast::<T>()) });
+            };
         }
     }
 

@@ -19,6 +19,7 @@ pub struct SlotRecipe {
     pub imports: Box<[ImportValue]>,
     pub limits: InstanceLimits,
     /// Keeps what `imports` points to alive.
+    #[expect(dead_code, reason = "held, not used")]
     pub keeps: Box<dyn Any + Send + Sync>,
     /// Compare each slot with its image after each reset.
     pub paranoid: bool,

@@ -31,6 +31,7 @@ struct Shard(Mutex<ShardState>);
 
 #[derive(Default)]
 struct ShardState {
+    #[expect(clippy::vec_box, reason = "a lease holds the box, so that slots move as one pointer")]
     idle: Vec<Box<Slot>>,
     /// Slots that were taken from this shard and have not come back.
     live: usize,
@@ -54,11 +55,6 @@ impl PoolHandle {
         let pool = Arc::new(WarmPool { shards: Default::default(), recipe, engine, keeps_slots });
         pool.engine.register(&pool);
         PoolHandle(pool)
-    }
-
-    /// What slots are made from.
-    pub fn recipe(&self) -> &SlotRecipe {
-        &self.0.recipe
     }
 
     /// Whether a slot belongs to this pool.
@@ -115,7 +111,8 @@ impl WarmPool {
             None => {
                 self.engine.count_slot()?;
                 // A slot that cannot be made has not been made: the count goes back.
-                Slot::new(&self.recipe, self.engine.clone(), NonNull::from(&**self)).inspect_err(|_| self.engine.slot_gone())?
+                Slot::new(&self.recipe, self.engine.clone(), NonNull::from(&**self))
+                    .inspect_err(|_| self.engine.slot_gone())?
             }
         };
         slot.home = home;

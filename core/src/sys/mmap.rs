@@ -40,7 +40,16 @@ impl Reservation {
     pub fn new(len: usize) -> Result<Self> {
         let len = len.max(1).next_multiple_of(super::page_size());
         // SAFETY: an anonymous mapping at an address of the kernel's choice touches nothing that exists.
-        let base = unsafe { libc::mmap(ptr::null_mut(), len, libc::PROT_NONE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE, -1, 0) };
+        let base = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                len,
+                libc::PROT_NONE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+                -1,
+                0,
+            )
+        };
         if base == libc::MAP_FAILED {
             return Err(os_error("reserving address space", len));
         }
@@ -88,19 +97,6 @@ impl Reservation {
         self.protect(range, libc::PROT_READ | libc::PROT_EXEC, "making code executable")
     }
 
-    /// Gives the pages of an anonymous range back; they read as zero afterwards.
-    pub fn discard(&self, range: Range<usize>) -> Result<()> {
-        if range.is_empty() {
-            return Ok(());
-        }
-        let start = self.check(&range);
-        // SAFETY: the range lies in this reservation; its contents may be dropped by the caller's choice.
-        match unsafe { libc::madvise(start, range.len(), libc::MADV_DONTNEED) } {
-            0 => Ok(()),
-            _ => Err(os_error("discarding", range.len())),
-        }
-    }
-
     /// Maps `bytes` from `offset` on at `range`, readable and writable, copy-on-write.
     pub fn map_copy_on_write(&self, range: Range<usize>, bytes: &SealedBytes, offset: usize) -> Result<()> {
         assert!(offset + range.len() <= bytes.len);
@@ -108,7 +104,8 @@ impl Reservation {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         let flags = libc::MAP_PRIVATE | libc::MAP_FIXED | libc::MAP_NORESERVE;
         // SAFETY: MAP_FIXED replaces only pages of this reservation.
-        let at = unsafe { libc::mmap(start, range.len(), protection, flags, bytes.fd.as_raw_fd(), offset as libc::off_t) };
+        let at =
+            unsafe { libc::mmap(start, range.len(), protection, flags, bytes.fd.as_raw_fd(), offset as libc::off_t) };
         if at == libc::MAP_FAILED {
             return Err(os_error("mapping an image", range.len()));
         }

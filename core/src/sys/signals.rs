@@ -53,7 +53,9 @@ pub fn install(decide: Decide) -> Result<()> {
                 libc::sigemptyset(&mut action.sa_mask);
                 let previous = PREVIOUS.0.get().cast::<libc::sigaction>().add(i);
                 // The old action is fetched first, so that the handler never sees an empty place.
-                if libc::sigaction(signal, std::ptr::null(), previous) != 0 || libc::sigaction(signal, &action, std::ptr::null_mut()) != 0 {
+                if libc::sigaction(signal, std::ptr::null(), previous) != 0
+                    || libc::sigaction(signal, &action, std::ptr::null_mut()) != 0
+                {
                     return Err(io::Error::last_os_error().raw_os_error().unwrap_or(0));
                 }
             }
@@ -109,7 +111,11 @@ unsafe fn chain(signal: i32, previous: &libc::sigaction, info: *mut libc::siginf
 #[cfg(target_arch = "x86_64")]
 fn read(context: &libc::ucontext_t) -> Registers {
     let r = &context.uc_mcontext.gregs;
-    Registers { pc: r[libc::REG_RIP as usize] as usize, sp: r[libc::REG_RSP as usize] as usize, fp: r[libc::REG_RBP as usize] as usize }
+    Registers {
+        pc: r[libc::REG_RIP as usize] as usize,
+        sp: r[libc::REG_RSP as usize] as usize,
+        fp: r[libc::REG_RBP as usize] as usize,
+    }
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -59,7 +59,14 @@ unsafe extern "C" fn memory_fill(context: *mut VmContext, index: u32, to: u64, b
     unsafe { memory_status(memory::fill(&*VmInstance::from_context(context).memory(index), to, byte as u8, len)) }
 }
 
-unsafe extern "C" fn memory_init(context: *mut VmContext, index: u32, segment: u32, to: u64, from: u32, len: u32) -> u32 {
+unsafe extern "C" fn memory_init(
+    context: *mut VmContext,
+    index: u32,
+    segment: u32,
+    to: u64,
+    from: u32,
+    len: u32,
+) -> u32 {
     // SAFETY: see above.
     let instance = unsafe { VmInstance::from_context(context) };
     let bytes = instance.data_segment(segment).get(from as usize..from as usize + len as usize);
@@ -90,7 +97,14 @@ unsafe extern "C" fn table_copy(context: *mut VmContext, dst: u32, src: u32, to:
     }
 }
 
-unsafe extern "C" fn table_init(context: *mut VmContext, index: u32, segment: u32, to: u64, from: u32, len: u32) -> u32 {
+unsafe extern "C" fn table_init(
+    context: *mut VmContext,
+    index: u32,
+    segment: u32,
+    to: u64,
+    from: u32,
+    len: u32,
+) -> u32 {
     // SAFETY: see above.
     status(unsafe { init_table(VmInstance::from_context(context), index, segment, to, from, len) })
 }
@@ -105,7 +119,14 @@ unsafe extern "C" fn elem_drop(context: *mut VmContext, segment: u32) {
 /// # Safety
 ///
 /// The instance is claimed by this thread; indices are validated.
-unsafe fn init_table(instance: &VmInstance, index: u32, segment: u32, to: u64, from: u32, len: u32) -> Result<(), TrapCode> {
+unsafe fn init_table(
+    instance: &VmInstance,
+    index: u32,
+    segment: u32,
+    to: u64,
+    from: u32,
+    len: u32,
+) -> Result<(), TrapCode> {
     let module = instance.module().clone();
     let segment_decl = &module.info.element_segments[segment as usize];
     let available = if instance.element_segment_dropped(segment) { 0 } else { segment_decl.elements.len() };
@@ -121,7 +142,14 @@ unsafe fn init_table(instance: &VmInstance, index: u32, segment: u32, to: u64, f
 /// # Safety
 ///
 /// As for [`init_table`]; `from + len` is at most the number of elements.
-pub unsafe fn write_elements(instance: &VmInstance, index: u32, segment: &ElementSegment, to: u64, from: usize, len: usize) -> Result<(), TrapCode> {
+pub unsafe fn write_elements(
+    instance: &VmInstance,
+    index: u32,
+    segment: &ElementSegment,
+    to: u64,
+    from: usize,
+    len: usize,
+) -> Result<(), TrapCode> {
     // SAFETY: the caller has claimed the instance; evaluation touches globals and function references, not the table.
     unsafe {
         let table = instance.table(index);

@@ -28,7 +28,13 @@ fn stack_limit(sp: usize, max: usize) -> usize {
     };
     let wanted = sp.saturating_sub(max);
     // A stack that is not the thread's own (a fiber's) has bounds we cannot know.
-    if sp > low && sp <= high { wanted.max(low) } else if sp <= low && sp + (1 << 20) > low { usize::MAX } else { wanted }
+    if sp > low && sp <= high {
+        wanted.max(low)
+    } else if sp <= low && sp + (1 << 20) > low {
+        usize::MAX
+    } else {
+        wanted
+    }
 }
 
 /// Calls `callee` with `slots`, and returns what its entry trampoline returns: 0 or a trap code.

@@ -18,14 +18,19 @@ use super::memory::LinearMemory;
 use super::module::VmModule;
 use super::table::TableStorage;
 use crate::artifact::info::{ConstOp, SegmentMode};
-use crate::artifact::layout::{HostFn, VmContext, VmFuncRef, VmFunctionImport, VmGlobal, VmHostContext, VmMemory, VmStore, VmTable};
+use crate::artifact::layout::{
+    HostFn, VmContext, VmFuncRef, VmFunctionImport, VmGlobal, VmHostContext, VmMemory, VmStore, VmTable,
+};
 use crate::error::Result;
 
 /// What an imported entity is replaced with.
 #[derive(Clone, Copy, Debug)]
 pub enum ImportValue {
     /// A host function, called through the importing module's own trampoline.
-    Host { func: HostFn, data: *const c_void },
+    Host {
+        func: HostFn,
+        data: *const c_void,
+    },
     /// A function of another instance.
     Function(VmFunctionImport),
     Memory(*mut VmMemory),
@@ -81,8 +86,15 @@ impl VmInstance {
         // SAFETY: the layout has a size of at least the header's.
         let context = unsafe { alloc_zeroed(layout) }.cast::<VmContext>();
         let Some(context) = NonNull::new(context) else { handle_alloc_error(layout) };
-        let mut instance =
-            Box::new(VmInstance { context, module, memories, tables, dropped_data, dropped_elements, segments_dirty: false });
+        let mut instance = Box::new(VmInstance {
+            context,
+            module,
+            memories,
+            tables,
+            dropped_data,
+            dropped_elements,
+            segments_dirty: false,
+        });
         instance.reset_segments();
         let record = std::ptr::from_mut(&mut *instance).cast::<c_void>();
         // SAFETY: the context was allocated with room for its header.

@@ -16,7 +16,9 @@ use std::ops::Range;
 use std::ptr;
 
 use crate::artifact::info::MemoryType;
-use crate::artifact::layout::{DIRTY_LINE_SHIFT, DIRTY_MAP_BYTES, MEMORY_GUARD_BYTES, MEMORY32_MAX_BYTES, VmMemory, WASM_PAGE_BYTES};
+use crate::artifact::layout::{
+    DIRTY_LINE_SHIFT, DIRTY_MAP_BYTES, MEMORY_GUARD_BYTES, MEMORY32_MAX_BYTES, VmMemory, WASM_PAGE_BYTES,
+};
 use crate::error::Result;
 use crate::sys::{mmap::Reservation, page_size};
 
@@ -60,7 +62,11 @@ impl LinearMemory {
 
     /// The structure for the context, as it is when the memory is fresh.
     pub fn fresh_definition(&self) -> VmMemory {
-        VmMemory { base: self.base(), length: self.minimum_bytes(), owner: ptr::from_ref(self).cast::<c_void>().cast_mut() }
+        VmMemory {
+            base: self.base(),
+            length: self.minimum_bytes(),
+            owner: ptr::from_ref(self).cast::<c_void>().cast_mut(),
+        }
     }
 
     /// Where in the reservation a range of the heap lies; for mapping an image.

@@ -25,7 +25,9 @@ impl TableStorage {
     pub fn new(ty: TableType, limit: u64) -> Result<Self> {
         let mut elements = Vec::new();
         let len = usize::try_from(ty.minimum).unwrap_or(usize::MAX);
-        elements.try_reserve_exact(len).map_err(|_| error!(Limit, "no memory for a table of {} elements", ty.minimum))?;
+        elements
+            .try_reserve_exact(len)
+            .map_err(|_| error!(Limit, "no memory for a table of {} elements", ty.minimum))?;
         elements.resize(len, 0);
         Ok(TableStorage { elements, ty, limit: ty.maximum.unwrap_or(u64::from(u32::MAX)).min(limit) })
     }
@@ -37,7 +39,12 @@ impl TableStorage {
 
     /// The structure for the context. `self` must stay where it is.
     pub fn definition(&mut self) -> VmTable {
-        VmTable { base: self.elements.as_mut_ptr(), length: self.elements.len(), dirty: 0, owner: ptr::from_mut(self).cast::<c_void>() }
+        VmTable {
+            base: self.elements.as_mut_ptr(),
+            length: self.elements.len(),
+            dirty: 0,
+            owner: ptr::from_mut(self).cast::<c_void>(),
+        }
     }
 
     /// The elements.
@@ -85,7 +92,11 @@ pub unsafe fn element(definition: &VmTable, index: u64) -> Option<u64> {
 /// # Safety
 ///
 /// As for [`element`]; the values are good for the table's type.
-pub unsafe fn write(definition: &mut VmTable, start: u64, values: impl ExactSizeIterator<Item = u64>) -> Result<(), TrapCode> {
+pub unsafe fn write(
+    definition: &mut VmTable,
+    start: u64,
+    values: impl ExactSizeIterator<Item = u64>,
+) -> Result<(), TrapCode> {
     let at = in_bounds(definition, start, values.len() as u64)?;
     definition.dirty = 1;
     for (i, value) in values.enumerate() {
