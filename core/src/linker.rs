@@ -156,7 +156,8 @@ impl<T: 'static> Linker<T> {
     /// # Errors
     ///
     /// `Link`, with module, name and type of the import that is missing or has another type, or when an import belongs to
-    /// a store (then [`Linker::instantiate`] is the way).
+    /// a store (then [`Linker::instantiate`] is the way). `Limit` when the module needs more memory or table elements at
+    /// once than the engine allows.
     pub fn instantiate_pre(&self, module: &Module) -> Result<InstancePre<T>> {
         self.resolve(module, None)
     }
@@ -209,7 +210,7 @@ impl<T: 'static> Linker<T> {
                 }
             });
         }
-        Ok(InstancePre::new(module, imports.into(), Box::new(keeps), bound))
+        InstancePre::new(module, imports.into(), Box::new(keeps), bound)
     }
 }
 

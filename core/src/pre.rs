@@ -19,7 +19,7 @@ use crate::shared::SharedInstance;
 use crate::store::AsContextMut;
 use crate::val::{WasmList, check_typed};
 use crate::vm::builtins::write_elements;
-use crate::vm::instance::{ImportValue, VmInstance};
+use crate::vm::instance::{ImportValue, InstanceLimits, VmInstance};
 use crate::vm::memory;
 
 /// A module with all imports resolved and checked.
@@ -52,8 +52,9 @@ impl<T: 'static> InstancePre<T> {
         imports: Box<[ImportValue]>,
         keeps: Box<dyn std::any::Any + Send + Sync>,
         store: Option<u64>,
-    ) -> Self {
+    ) -> Result<Self> {
         let engine = module.engine();
+        check_limits(module.info(), engine.limits())?;
         let loaded = module.loaded();
         let recipe = SlotRecipe {
             module: loaded.vm.clone(),
@@ -64,7 +65,7 @@ impl<T: 'static> InstancePre<T> {
             paranoid: engine.config().is_paranoid(),
         };
         let pool = PoolHandle::new(recipe, engine.pool().clone(), store.is_none());
-        InstancePre { inner: Arc::new(Inner { pool, module: module.clone(), store }), _data: PhantomData }
+        Ok(InstancePre { inner: Arc::new(Inner { pool, module: module.clone(), store }), _data: PhantomData })
     }
 
     /// The module.
@@ -228,6 +229,23 @@ impl<T: 'static> InstancePre<T> {
     pub fn call_bytes(&self, data: T, func: &BytesFunc, input: &[u8]) -> Result<Vec<u8>> {
         self.fresh(data)?.call_bytes(func, input)
     }
+}
+
+/// Checks what a module's memories and tables need at once against the engine's limits.
+fn check_limits(info: &ModuleInfo, limits: InstanceLimits) -> Result<()> {
+    for (i, ty) in info.memories.iter().enumerate().skip(info.imported_memories as usize) {
+        if ty.minimum > limits.memory_pages {
+            let (need, limit) = (ty.minimum, limits.memory_pages);
+            bail!(Limit, "memory {i} starts with {need} pages, but max_memory_pages is {limit}");
+        }
+    }
+    for (i, table) in info.tables.iter().enumerate().skip(info.imported_tables as usize) {
+        if table.ty.minimum > limits.table_elements {
+            let (need, limit) = (table.ty.minimum, limits.table_elements);
+            bail!(Limit, "table {i} starts with {need} elements, but max_table_elements is {limit}");
+        }
+    }
+    Ok(())
 }
 
 /// Applies what the image could not hold, and runs the start function.

@@ -82,7 +82,7 @@ fn make<T: 'static>(
 ) -> Result<Extern> {
     let engine = store.as_context_mut().engine();
     let module = Module::synthetic(&engine, wasm)?;
-    let pre = InstancePre::<T>::new(&module, imports.into(), Box::new(keeps), None);
+    let pre = InstancePre::<T>::new(&module, imports.into(), Box::new(keeps), None)?;
     let instance = pre.instantiate(&mut store)?;
     match instance.export(&mut store, "") {
         Some(item) => Ok(item),

@@ -127,26 +127,32 @@ unsafe fn reset_memory(memory: &LinearMemory, definition: &mut VmMemory, image: 
     Ok(())
 }
 
-/// Calls `found` with each run of marked lines, ascending, and clears the marks.
+/// Calls `found` with runs of marked lines, ascending, and clears the marks. `map` has a byte for each line, eight to a
+/// word; a run does not cross from one word to the next.
 #[inline]
-fn for_each_run(map: &mut [u8], mut found: impl FnMut(Range<usize>)) {
-    const BLOCK: usize = 64;
-    let mut line = 0;
-    while line < map.len() {
-        let block = &map[line..(line + BLOCK).min(map.len())];
-        if block.len() == BLOCK && block.iter().fold(0, |any, &b| any | b) == 0 {
-            line += BLOCK;
+fn for_each_run(map: &mut [u64], mut found: impl FnMut(Range<usize>)) {
+    const WORDS: usize = 8;
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    for (i, block) in map.chunks_mut(WORDS).enumerate() {
+        if block.iter().fold(0, |any, &word| any | word) == 0 {
             continue;
         }
-        let Some(first) = block.iter().position(|&b| b != 0) else {
-            line += block.len();
-            continue;
-        };
-        let start = line + first;
-        let len = map[start..].iter().position(|&b| b == 0).unwrap_or(map.len() - start);
-        map[start..start + len].fill(0);
-        found(start..start + len);
-        line = start + len;
+        for (j, word) in block.iter_mut().enumerate() {
+            if *word == 0 {
+                continue;
+            }
+            // 1 in each byte that is not 0.
+            let mut marks = ((((*word & (LOW * 0x7f)) + LOW * 0x7f) | *word) >> 7) & LOW;
+            *word = 0;
+            let first = (i * WORDS + j) * 8;
+            while marks != 0 {
+                let start = marks.trailing_zeros() / 8;
+                let len = ((marks >> (start * 8)) ^ LOW).trailing_zeros() / 8;
+                let end = start + len;
+                found(first + start as usize..first + end as usize);
+                marks &= u64::MAX.checked_shl(end * 8).unwrap_or(0);
+            }
+        }
     }
 }
 
@@ -207,8 +213,8 @@ pub unsafe fn check(instance: &mut VmInstance, image: &InstanceImage, globals: &
             );
         }
         // SAFETY: the map is accessible for the whole memory.
-        if let Some(line) = unsafe { &*memory.dirty_map(definition.length) }.iter().position(|&b| b != 0) {
-            bail!(Bug, "line {line} of memory {i} is still marked after a reset");
+        if let Some(word) = unsafe { &*memory.dirty_map(definition.length) }.iter().position(|&w| w != 0) {
+            bail!(Bug, "a line near {} of memory {i} is still marked after a reset", word * 8);
         }
         let mut differs = None;
         let mut compare = |range: Range<usize>, bytes: Option<&[u8]>| {
@@ -249,20 +255,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn runs_are_found_wherever_they_lie_and_marks_are_cleared() {
-        for size in [1usize, 63, 64, 65, 256, 300] {
-            for start in 0..size {
-                for len in [1, 2, 63, 64, 65, 130] {
-                    let end = (start + len).min(size);
-                    let mut map = vec![0; size];
-                    map[start..end].fill(1);
-                    let mut runs = Vec::new();
-                    for_each_run(&mut map, |r| runs.push(r));
-                    let lines: Vec<usize> = runs.into_iter().flatten().collect();
-                    assert_eq!(lines, (start..end).collect::<Vec<_>>());
-                    assert!(map.iter().all(|&b| b == 0));
+    fn marked_lines_are_found_wherever_they_lie_and_marks_are_cleared() {
+        for words in [1usize, 7, 8, 9, 32] {
+            for start in 0..words * 8 {
+                for len in [1, 2, 7, 8, 9, 64, 130] {
+                    for mark in [1, 2, 0x80, 0xff] {
+                        let end = (start + len).min(words * 8);
+                        let mut bytes = vec![0u8; words * 8];
+                        bytes[start..end].fill(mark);
+                        let mut map: Vec<u64> =
+                            bytes.chunks(8).map(|word| u64::from_le_bytes(word.try_into().unwrap())).collect();
+                        let mut lines = Vec::new();
+                        for_each_run(&mut map, |r| lines.extend(r));
+                        assert_eq!(lines, (start..end).collect::<Vec<_>>());
+                        assert!(map.iter().all(|&word| word == 0));
+                    }
                 }
             }
         }
+    }
+
+    #[test]
+    fn scattered_marks_are_all_found() {
+        let mut map = [0x0001_0000_0101_0001, 0, u64::MAX, 0x0100_0000_0000_0000];
+        let mut lines = Vec::new();
+        for_each_run(&mut map, |r| lines.extend(r));
+        assert_eq!(lines, [0, 2, 3, 6, 16, 17, 18, 19, 20, 21, 22, 23, 31]);
     }
 }

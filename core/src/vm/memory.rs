@@ -109,9 +109,10 @@ impl LinearMemory {
         Some(old as u64 / WASM_PAGE_BYTES)
     }
 
-    /// The part of the dirty map that covers `0..length`.
-    pub fn dirty_map(&self, length: usize) -> *mut [u8] {
-        ptr::slice_from_raw_parts_mut(self.reservation.base(), length >> DIRTY_LINE_SHIFT)
+    /// The part of the dirty map that covers `0..length`, eight lines to a word. Lengths are whole WebAssembly pages, so
+    /// there is no rest.
+    pub fn dirty_map(&self, length: usize) -> *mut [u64] {
+        ptr::slice_from_raw_parts_mut(self.reservation.base().cast(), (length >> DIRTY_LINE_SHIFT) / 8)
     }
 }
 

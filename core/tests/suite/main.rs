@@ -1,0 +1,31 @@
+//! What the public interface promises, beyond what single functions do: isolation between tenants first of all.
+//!
+//! | file | what must hold |
+//! |---|---|
+//! | `isolation`, `random` | after a drop the next instance equals its image, whatever the tenant did |
+//! | `traps`, `stack`, `signals` | each trap by its code; instances, threads and the process live on |
+//! | `hosts` | host functions: values, errors, panics, nesting |
+//! | `handles`, `shared` | what outlived its store, or belongs to another, is an error and never another tenant |
+//! | `limits` | limits are kept, and say what they are |
+//! | `threads`, `leaks` | any thread may do anything that `Send` and `Sync` allow; nothing is left behind |
+//! | `bytes`, `segments`, `linking` | the bytes convention; segments and start; what instances of a store share |
+//!
+//! Engines are paranoid (they compare each slot with its image after each reset, and abort on a difference) unless a
+//! test says why not.
+
+mod bytes;
+mod handles;
+mod hosts;
+mod isolation;
+mod kit;
+mod leaks;
+mod limits;
+mod linking;
+mod program;
+mod random;
+mod segments;
+mod shared;
+mod signals;
+mod stack;
+mod threads;
+mod traps;

@@ -1,0 +1,16 @@
+;; Passes values of all types through the host and back.
+(module
+  (import "env" "i" (func $i (param i32) (result i32)))
+  (import "env" "I" (func $I (param i64) (result i64)))
+  (import "env" "f" (func $f (param f32) (result f32)))
+  (import "env" "F" (func $F (param f64) (result f64)))
+  (import "env" "all" (func $all (param i32 i64 f32 f64) (result i32 i64 f32 f64)))
+  (import "env" "record" (func $record (param i32 i64 f32 f64)))
+  (func (export "i") (param i32) (result i32) (call $i (local.get 0)))
+  (func (export "I") (param i64) (result i64) (call $I (local.get 0)))
+  (func (export "f") (param f32) (result f32) (call $f (local.get 0)))
+  (func (export "F") (param f64) (result f64) (call $F (local.get 0)))
+  (func (export "all") (param i32 i64 f32 f64) (result i32 i64 f32 f64)
+    (call $all (local.get 0) (local.get 1) (local.get 2) (local.get 3)))
+  (func (export "record") (param i32 i64 f32 f64)
+    (call $record (local.get 0) (local.get 1) (local.get 2) (local.get 3))))

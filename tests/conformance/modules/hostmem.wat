@@ -1,0 +1,17 @@
+;; The host reads and writes the caller's memory.
+(module
+  (import "env" "read" (func $read (param i32 i32) (result i32)))
+  (import "env" "write" (func $write (param i32 i32 i32)))
+  (memory (export "memory") 1 3)
+  (data (i32.const 8) "\01\02\03\04")
+  (func (export "read") (param i32 i32) (result i32) (call $read (local.get 0) (local.get 1)))
+  (func (export "write") (param i32 i32 i32) (call $write (local.get 0) (local.get 1) (local.get 2)))
+  (func (export "write_then_load") (param i32 i32 i32) (result i32)
+    (call $write (local.get 0) (local.get 1) (local.get 2))
+    (i32.load8_u (local.get 0)))
+  (func (export "grow_then_write") (param i32 i32) (result i32)
+    (drop (memory.grow (i32.const 1)))
+    (call $write (local.get 0) (i32.const 4) (local.get 1))
+    (call $read (local.get 0) (i32.const 4)))
+  (func (export "load") (param i32) (result i32) (i32.load (local.get 0)))
+  (func (export "load8") (param i32) (result i32) (i32.load8_u (local.get 0))))

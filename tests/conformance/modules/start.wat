@@ -1,0 +1,23 @@
+;; A start function that tells the host that it ran, writes, and traps if the instance's data is not 0.
+(module
+  (import "env" "log" (func $log (param i32)))
+  (import "env" "data" (func $data (result i32)))
+  (memory (export "memory") 1)
+  (table $t 2 funcref)
+  (global $g (mut i32) (i32.const 10))
+  (data (i32.const 100) "\05")
+  (func $one (result i32) (i32.const 1))
+  (elem declare func $one)
+  (func $start
+    (i32.store8 (i32.const 100) (i32.add (i32.load8_u (i32.const 100)) (i32.const 1)))
+    (i32.store (i32.const 65532) (i32.add (i32.load (i32.const 65532)) (i32.const 1)))
+    (global.set $g (i32.add (global.get $g) (i32.const 1)))
+    (if (ref.is_null (table.get $t (i32.const 1)))
+      (then (table.set $t (i32.const 1) (ref.func $one)))
+      (else (call $log (i32.const 666))))
+    (call $log (global.get $g))
+    (if (call $data) (then (unreachable))))
+  (start $start)
+  (func (export "byte") (result i32) (i32.load8_u (i32.const 100)))
+  (func (export "last") (result i32) (i32.load (i32.const 65532)))
+  (func (export "g") (result i32) (global.get $g)))
