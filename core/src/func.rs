@@ -1,6 +1,7 @@
 //! [`Func`] and [`TypedFunc`]: functions of a store, host or guest.
 
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 
 use crate::artifact::info::FuncType;
 use crate::artifact::layout::VmFuncRef;
@@ -171,9 +172,15 @@ pub(crate) unsafe fn call_typed<P: WasmList, R: WasmList>(
     params: P,
 ) -> Result<R> {
     const { assert!(P::LEN <= MAX_TYPED_SLOTS && R::LEN <= MAX_TYPED_SLOTS) };
-    let mut slots = [0; MAX_TYPED_SLOTS];
-    params.store(&mut slots);
+    let used = const { if P::LEN > R::LEN { P::LEN } else { R::LEN } };
+    let mut slots = [const { MaybeUninit::<u64>::uninit() }; MAX_TYPED_SLOTS];
+    for slot in &mut slots[..used] {
+        slot.write(0);
+    }
+    // SAFETY: those slots were initialised just now.
+    let slots = unsafe { std::slice::from_raw_parts_mut(slots.as_mut_ptr().cast::<u64>(), used) };
+    params.store(slots);
     // SAFETY: passed on; there is a slot for each parameter and result.
     unsafe { StoreCell::call(cell, reference, slots.as_mut_ptr())? };
-    Ok(R::load(&slots))
+    Ok(R::load(slots))
 }

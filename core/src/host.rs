@@ -1,11 +1,13 @@
 //! Host functions: Rust closures that guests call.
 
+use std::any::Any;
+use std::ffi::c_void;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
 use crate::artifact::info::{EntityIndex, FuncType};
-use crate::artifact::layout::{VmContext, VmHostContext};
+use crate::artifact::layout::{HostFn, VmContext, VmHostContext};
 use crate::error::Result;
 use crate::externs::Extern;
 use crate::func::Func;
@@ -15,26 +17,38 @@ use crate::store::{AsContext, AsContextMut, StoreContext, StoreContextMut};
 use crate::val::{MAX_TYPED_SLOTS, Val, WasmList, WasmTy, check_values, for_each_tuple, typed_signature};
 use crate::vm::instance::{ImportValue, VmInstance};
 
-type Call = dyn Fn(NonNull<StoreCell>, *mut VmContext, &mut [u64]) -> Result<()> + Send + Sync;
-
 /// A host function of known type, for stores of one type of host data.
 pub(crate) struct HostFunc {
     ty: FuncType,
-    call: Box<Call>,
+    /// Calls the body; monomorphic, so that a closure's code is inlined into it.
+    call: HostFn,
+    /// What a `VmHostContext` points to: the `Body<F>` that `call` expects.
+    body: NonNull<c_void>,
+    /// Owns the body.
+    _owner: Box<dyn Any + Send + Sync>,
 }
+
+/// A closure with what the call from compiled code needs.
+struct Body<F> {
+    slots: usize,
+    func: F,
+}
+
+// SAFETY: `body` points into `_owner`, which is Send + Sync.
+unsafe impl Send for HostFunc {}
+// SAFETY: as for Send.
+unsafe impl Sync for HostFunc {}
 
 impl HostFunc {
     /// A function over raw slots.
-    pub(crate) fn raw<T: 'static>(
-        ty: FuncType,
-        func: impl Fn(Caller<'_, T>, &mut [u64]) -> Result<()> + Send + Sync + 'static,
-    ) -> Self {
-        let call = move |cell: NonNull<StoreCell>, context: *mut VmContext, slots: &mut [u64]| {
-            // SAFETY: called from wasm that runs in the open store of `cell`, whose data is a `T` because the linker (or
-            // store) that the function was made for has that type.
-            func(Caller { store: unsafe { StoreContextMut::new(cell) }, context }, slots)
-        };
-        HostFunc { ty, call: Box::new(call) }
+    pub(crate) fn raw<T, F>(ty: FuncType, func: F) -> Self
+    where
+        T: 'static,
+        F: Fn(Caller<'_, T>, &mut [u64]) -> Result<()> + Send + Sync + 'static,
+    {
+        let mut body = Box::new(Body { slots: ty.slots(), func });
+        let place = NonNull::from(&mut *body).cast();
+        HostFunc { ty, call: host_call::<T, F>, body: place, _owner: body }
     }
 
     /// A function over values.
@@ -43,7 +57,7 @@ impl HostFunc {
         func: impl Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<()> + Send + Sync + 'static,
     ) -> Self {
         let signature = ty.clone();
-        Self::raw(ty, move |mut caller: Caller<'_, T>, slots| {
+        Self::raw::<T, _>(ty, move |mut caller: Caller<'_, T>, slots| {
             let store = caller.store.opaque();
             let params: Vec<Val> =
                 signature.params().iter().zip(&*slots).map(|(&ty, &slot)| Val::from_slot(slot, ty, store)).collect();
@@ -61,29 +75,45 @@ impl HostFunc {
         &self.ty
     }
 
-    /// What an import is replaced with. `self` must outlive the instance.
+    /// What an import is replaced with. `self` must outlive the instance, which must belong to a store of a `T`.
     pub(crate) fn import(&self) -> ImportValue {
-        ImportValue::Host { func: host_call, data: std::ptr::from_ref(self).cast() }
+        ImportValue::Host { func: self.call, data: self.body.as_ptr() }
     }
 }
 
 /// Called by wasm-to-host trampolines.
-unsafe extern "C" fn host_call(context: *mut VmHostContext, slots: *mut u64) -> u32 {
-    // SAFETY: the context was filled from `HostFunc::import`; the function outlives the instance; the trampoline gives a
-    // slot for each parameter and result; the instance runs, so its store is open and used by this thread.
-    let (func, cell, caller, slots) = unsafe {
+unsafe extern "C" fn host_call<T, F>(context: *mut VmHostContext, slots: *mut u64) -> u32
+where
+    T: 'static,
+    F: Fn(Caller<'_, T>, &mut [u64]) -> Result<()> + Send + Sync + 'static,
+{
+    // SAFETY: the context was filled from `HostFunc::import` of a function with this body, which outlives the instance; the
+    // trampoline gives a slot for each parameter and result; the instance runs, so its store is open and used by this thread.
+    let (body, cell, caller, slots) = unsafe {
         let caller = (*context).caller;
-        let func = &*(*context).data.cast::<HostFunc>();
-        let slots = std::slice::from_raw_parts_mut(slots, func.ty.slots());
-        (func, StoreCell::from_vm((*caller).store), caller, slots)
+        let body = &*(*context).data.cast::<Body<F>>();
+        let slots = std::slice::from_raw_parts_mut(slots, body.slots);
+        (body, StoreCell::from_vm((*caller).store), caller, slots)
     };
     let cell = NonNull::new(cell).expect("a running instance has a store");
-    let failure = match catch_unwind(AssertUnwindSafe(|| (func.call)(cell, caller, slots))) {
-        Ok(Ok(())) => return 0,
-        Ok(Err(error)) => Failure::Error(error),
-        Err(panic) => Failure::Panic(panic),
-    };
-    // SAFETY: the host function has returned, so this thread has the cell to itself.
+    // SAFETY: as above; the store's data is a `T` because the linker (or store) that the function was made for has that
+    // type.
+    let caller = Caller { store: unsafe { StoreContextMut::new(cell) }, context: caller };
+    match catch_unwind(AssertUnwindSafe(|| (body.func)(caller, slots))) {
+        Ok(Ok(())) => 0,
+        // SAFETY: the host function has returned, so this thread has the cell to itself.
+        Ok(Err(error)) => unsafe { failed(cell, Failure::Error(error)) },
+        // SAFETY: as above.
+        Err(panic) => unsafe { failed(cell, Failure::Panic(panic)) },
+    }
+}
+
+/// # Safety
+///
+/// This thread has the cell to itself.
+#[cold]
+unsafe fn failed(cell: NonNull<StoreCell>, failure: Failure) -> u32 {
+    // SAFETY: passed on.
     unsafe { (*cell.as_ptr()).fail(failure) }
 }
 

@@ -66,10 +66,13 @@ fn fill_table(instance: &mut VmInstance, image: &InstanceImage, index: usize) {
 ///
 /// Nobody runs in the instance; `image` and `globals` are those it was prepared with.
 pub unsafe fn reset(instance: &mut VmInstance, image: &InstanceImage, globals: &GlobalsImage) -> Result<()> {
-    // SAFETY: the block has as many globals as its image, and nobody runs in the instance.
-    unsafe {
-        ptr::copy_nonoverlapping(globals.0.as_ptr(), instance.mutable_globals().cast::<VmGlobal>(), globals.0.len())
-    };
+    if !globals.0.is_empty() {
+        // SAFETY: the block has as many globals as its image, and nobody runs in the instance.
+        unsafe {
+            let to = instance.mutable_globals().cast::<VmGlobal>();
+            ptr::copy_nonoverlapping(globals.0.as_ptr(), to, globals.0.len());
+        }
+    }
     if instance.segments_dirty() {
         instance.reset_segments();
     }
@@ -131,27 +134,35 @@ unsafe fn reset_memory(memory: &LinearMemory, definition: &mut VmMemory, image: 
 /// word; a run does not cross from one word to the next.
 #[inline]
 fn for_each_run(map: &mut [u64], mut found: impl FnMut(Range<usize>)) {
-    const WORDS: usize = 8;
+    // Blocks of known size, so that looking at a clean one takes a few vector instructions.
+    let (blocks, rest) = map.as_chunks_mut::<8>();
+    let lines_in_blocks = blocks.len() * 64;
+    for (i, block) in blocks.iter_mut().enumerate() {
+        if block.iter().fold(0, |any, &word| any | word) != 0 {
+            runs_of_words(block, i * 64, &mut found);
+        }
+    }
+    runs_of_words(rest, lines_in_blocks, &mut found);
+}
+
+/// The runs of a few words, the first of which stands for the lines from `line` on.
+#[inline]
+fn runs_of_words(words: &mut [u64], line: usize, found: &mut impl FnMut(Range<usize>)) {
     const LOW: u64 = 0x0101_0101_0101_0101;
-    for (i, block) in map.chunks_mut(WORDS).enumerate() {
-        if block.iter().fold(0, |any, &word| any | word) == 0 {
+    for (i, word) in words.iter_mut().enumerate() {
+        if *word == 0 {
             continue;
         }
-        for (j, word) in block.iter_mut().enumerate() {
-            if *word == 0 {
-                continue;
-            }
-            // 1 in each byte that is not 0.
-            let mut marks = ((((*word & (LOW * 0x7f)) + LOW * 0x7f) | *word) >> 7) & LOW;
-            *word = 0;
-            let first = (i * WORDS + j) * 8;
-            while marks != 0 {
-                let start = marks.trailing_zeros() / 8;
-                let len = ((marks >> (start * 8)) ^ LOW).trailing_zeros() / 8;
-                let end = start + len;
-                found(first + start as usize..first + end as usize);
-                marks &= u64::MAX.checked_shl(end * 8).unwrap_or(0);
-            }
+        // 1 in each byte that is not 0.
+        let mut marks = ((((*word & (LOW * 0x7f)) + LOW * 0x7f) | *word) >> 7) & LOW;
+        *word = 0;
+        let first = line + i * 8;
+        while marks != 0 {
+            let start = marks.trailing_zeros() / 8;
+            let len = ((marks >> (start * 8)) ^ LOW).trailing_zeros() / 8;
+            let end = start + len;
+            found(first + start as usize..first + end as usize);
+            marks &= u64::MAX.checked_shl(end * 8).unwrap_or(0);
         }
     }
 }

@@ -5,6 +5,7 @@
 //! the slots that are live from it, and keeps the pool alive while there are any: that way a live slot needs no
 //! reference count of its own, and nothing that threads share is written on the fast path.
 
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -74,7 +75,7 @@ impl PoolHandle {
         match shard.idle.pop() {
             Some(slot) => {
                 shard.live += 1;
-                Ok(Lease(Some(slot)))
+                Ok(Lease::new(slot))
             }
             None => {
                 drop(shard);
@@ -119,7 +120,7 @@ impl WarmPool {
         let mut shard = self.shards[home].lock();
         shard.live += 1;
         shard.pool.get_or_insert_with(|| self.clone());
-        Ok(Lease(Some(slot)))
+        Ok(Lease::new(slot))
     }
 
     /// Throws one idle slot away; says whether there was one.
@@ -174,26 +175,30 @@ impl WarmPool {
 }
 
 /// A live slot. Dropping it resets the slot and gives it back.
-pub struct Lease(Option<Box<Slot>>);
+pub struct Lease(ManuallyDrop<Box<Slot>>);
 
 impl Lease {
+    fn new(slot: Box<Slot>) -> Self {
+        Lease(ManuallyDrop::new(slot))
+    }
+
     #[inline]
     pub fn slot(&self) -> &Slot {
-        self.0.as_ref().expect("a lease has its slot until it is dropped")
+        &self.0
     }
 
     #[inline]
     pub fn slot_mut(&mut self) -> &mut Slot {
-        self.0.as_mut().expect("a lease has its slot until it is dropped")
+        &mut self.0
     }
 }
 
 impl Drop for Lease {
     #[inline]
     fn drop(&mut self) {
-        if let Some(slot) = self.0.take() {
-            // SAFETY: the slot's home shard keeps the pool alive while the slot is live.
-            unsafe { slot.pool.as_ref() }.release(slot);
-        }
+        // SAFETY: taken once, here.
+        let slot = unsafe { ManuallyDrop::take(&mut self.0) };
+        // SAFETY: the slot's home shard keeps the pool alive while the slot is live.
+        unsafe { slot.pool.as_ref() }.release(slot);
     }
 }

@@ -21,6 +21,7 @@ fn find_stack() -> (usize, usize) {
 }
 
 /// The stack limit for guest code that is entered at `sp` and may use `max` bytes.
+#[inline]
 fn stack_limit(sp: usize, max: usize) -> usize {
     let (low, high) = match STACK.get() {
         (1, 0) => find_stack(),
@@ -43,6 +44,7 @@ fn stack_limit(sp: usize, max: usize) -> usize {
 ///
 /// * `callee` belongs to an instance of `store`, which no other thread uses now.
 /// * `slots` has room for the callee's parameters and for its results, and holds parameters of its type.
+#[inline]
 pub unsafe fn enter(store: *mut VmStore, max_wasm_stack: usize, callee: *const VmFuncRef, slots: *mut u64) -> u32 {
     let marker = 0u8;
     // SAFETY: the caller vouches for `store`.

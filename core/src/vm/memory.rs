@@ -74,13 +74,14 @@ impl LinearMemory {
         (&self.reservation, DIRTY_MAP_BYTES + range.start..DIRTY_MAP_BYTES + range.end)
     }
 
+    /// Pages of the map that cover `range`, but not those that cover what lies before it: they are accessible already.
     fn map_range(range: &Range<usize>) -> Range<usize> {
-        let page = page_size();
-        let start = (range.start >> DIRTY_LINE_SHIFT) / page * page;
-        start..(range.end >> DIRTY_LINE_SHIFT).next_multiple_of(page).min(DIRTY_MAP_BYTES)
+        let pages = |bytes: usize| (bytes >> DIRTY_LINE_SHIFT).next_multiple_of(page_size()).min(DIRTY_MAP_BYTES);
+        pages(range.start)..pages(range.end)
     }
 
-    /// Makes a page-aligned range of the heap accessible, with its part of the map.
+    /// Makes a page-aligned range of the heap, which starts where the accessible part ends, accessible, with its part of the
+    /// map.
     fn commit(&self, range: Range<usize>) -> Result<()> {
         if range.is_empty() {
             return Ok(());

@@ -81,7 +81,8 @@ fn functions_with_large_frames_stay_within_the_limit() {
     // Each activation takes hundreds of bytes to tens of thousands; the last ones in one step beyond any guard page.
     for values in [10, 100, 1000, 4000] {
         let gets: String = (0..values).map(|i| format!("(local.get {})", 1 + i)).collect();
-        let sets: String = (0..values).map(|i| format!("(local.set {} (i64.load (i32.const {})))", 1 + i, i * 8)).collect();
+        let sets: String =
+            (0..values).map(|i| format!("(local.set {} (i64.load (i32.const {})))", 1 + i, i * 8)).collect();
         let sums = "(i64.add)".repeat(values - 1);
         let engine = kit::engine(|config| {
             config.cranelift_debug_verifier(false);
@@ -268,7 +269,9 @@ fn a_dynamic_call_with_a_thousand_values_works_near_the_limit() {
     let gets: String = (0..1000).map(|i| format!("(local.get {i})")).collect();
     let pre = pre(
         &engine,
-        format!("(module (func $f (export \"f\") (param {types}) (result {types}) {gets} (call $f)) (func (export \"g\") (param {types}) (result {types}) {gets}))"),
+        format!(
+            "(module (func $f (export \"f\") (param {types}) (result {types}) {gets} (call $f)) (func (export \"g\") (param {types}) (result {types}) {gets}))"
+        ),
     );
     on_stack(512 << 10, move || {
         let mut store = instar::Store::new(pre.engine(), ());

@@ -92,10 +92,7 @@ fn expected() -> Vec<(&'static str, TrapCode)> {
         of(TrapCode::UndefinedElement, &["undefined element", "undefined element far"]),
         of(TrapCode::UninitializedElement, &["null element"]),
         of(TrapCode::IndirectCallTypeMismatch, &["other type"]),
-        of(
-            TrapCode::StackOverflow,
-            &["recursion", "mutual recursion", "endless call_indirect", "wide recursion"],
-        ),
+        of(TrapCode::StackOverflow, &["recursion", "mutual recursion", "endless call_indirect", "wide recursion"]),
     ]
     .concat()
 }
@@ -224,7 +221,8 @@ fn a_host_function_can_trap_with_any_code() {
             Err(instar::Error::trap(TrapCode::from_code(code).expect("a trap code")))
         })
         .unwrap();
-    let text = r#"(module (import "h" "trap" (func $t (param i32))) (func (export "f") (param i32) (call $t (local.get 0))))"#;
+    let text =
+        r#"(module (import "h" "trap" (func $t (param i32))) (func (export "f") (param i32) (call $t (local.get 0))))"#;
     let pre = linker.instantiate_pre(&module(&engine, text)).unwrap();
     let f = pre.typed::<u32, ()>("f").unwrap();
     for &code in TrapCode::ALL {
