@@ -25,8 +25,8 @@ unsafe impl Send for Instance {}
 unsafe impl Sync for Instance {}
 
 impl Instance {
-    pub(crate) fn new(instance: &mut VmInstance, store: &StoreOpaque) -> Self {
-        Instance { store: store.id(), instance: NonNull::from(instance) }
+    pub(crate) fn new(instance: NonNull<VmInstance>, store: &StoreOpaque) -> Self {
+        Instance { store: store.id(), instance }
     }
 
     fn vm(&self, store: &StoreOpaque) -> Result<&VmInstance> {

@@ -34,7 +34,7 @@ impl<T: 'static> OwnedInstance<T> {
         // SAFETY: the cell is the slot's own and free.
         unsafe { cell.as_mut() }.open(data);
         let mut owned = OwnedInstance { lease: Some(lease), cell, _data: PhantomData };
-        let instance = &mut owned.lease_mut().slot_mut().instance;
+        let instance = NonNull::from(&mut *owned.lease_mut().slot_mut().instance);
         // SAFETY: the instance was handed to the cell by `own_cell`; nobody else has either.
         unsafe { initialise(cell.as_ptr(), instance, image)? };
         Ok(owned)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::artifact::info::{EntityIndex, FuncType, ModuleInfo};
 use crate::artifact::layout::{VmFuncRef, VmMemory};
 use crate::engine::Engine;
-use crate::error::{Error, Result, TrapCode, bail, error};
+use crate::error::{Error, ErrorKind, Result, TrapCode, bail, error};
 use crate::image::InstanceImage;
 use crate::instance::Instance;
 use crate::module::Module;
@@ -95,12 +95,11 @@ impl<T: 'static> InstancePre<T> {
         if !Engine::same(&store.engine(), self.engine()) {
             bail!(Link, "the module and the store belong to different engines");
         }
-        let mut lease = self.inner.pool.acquire()?;
-        let vm = store.cell_mut().vm();
-        let instance: *mut VmInstance = &mut *lease.slot_mut().instance;
-        // SAFETY: the store keeps the instance, at its address, from here on, even if it fails below.
-        let instance = unsafe { &mut *instance };
-        instance.set_store(vm);
+        let mut lease = self.acquire()?;
+        let instance = &mut lease.slot_mut().instance;
+        instance.set_store(store.cell_mut().vm());
+        let instance = NonNull::from(&mut **instance);
+        // From here on the store keeps the instance, at its address, even if it fails below.
         store.cell_mut().adopt(lease);
         // SAFETY: the store is borrowed exclusively and owns the instance.
         unsafe { initialise(store.cell_ptr(), instance, self.image())? };
@@ -117,7 +116,19 @@ impl<T: 'static> InstancePre<T> {
         if self.inner.store.is_some() {
             bail!(Link, "an import belongs to a store; instantiate in that store");
         }
-        OwnedInstance::start(self.inner.pool.acquire()?, data, self.image())
+        OwnedInstance::start(self.acquire()?, data, self.image())
+    }
+
+    #[inline]
+    fn acquire(&self) -> Result<Lease> {
+        match self.inner.pool.acquire() {
+            Err(error) if error.kind() == ErrorKind::PoolExhausted => {
+                // Finalizers may have left instances to be closed.
+                SharedInstance::<T>::close_abandoned(self.engine());
+                self.inner.pool.acquire()
+            }
+            result => result,
+        }
     }
 
     /// Makes an instance that may be kept too long and used from several threads: every use is checked. For bindings.
@@ -254,13 +265,19 @@ fn check_limits(info: &ModuleInfo, limits: InstanceLimits) -> Result<()> {
 ///
 /// The instance belongs to the open store of `cell`, which this thread has to itself.
 #[inline]
-pub(crate) unsafe fn initialise(cell: *mut StoreCell, instance: &mut VmInstance, image: &InstanceImage) -> Result<()> {
+pub(crate) unsafe fn initialise(
+    cell: *mut StoreCell,
+    instance: NonNull<VmInstance>,
+    image: &InstanceImage,
+) -> Result<()> {
     if image.dynamic_elements().len() + image.dynamic_data().len() > 0 {
         // SAFETY: passed on.
-        unsafe { apply_segments(instance, image)? };
+        unsafe { apply_segments(instance.as_ref(), image)? };
     }
-    if let Some(start) = instance.module().info.start {
-        let reference = instance.func_ref(start).ok_or_else(|| error!(Bug, "the start function has no reference"))?;
+    // SAFETY: the instance is alive; the reference to it ends before it runs.
+    let start = unsafe { instance.as_ref() };
+    if let Some(index) = start.module().info.start {
+        let reference = start.func_ref(index).ok_or_else(|| error!(Bug, "the start function has no reference"))?;
         // SAFETY: the instance belongs to the store; start functions have no parameters and no results.
         unsafe { StoreCell::call(cell, reference, NonNull::dangling().as_ptr())? };
     }
@@ -268,7 +285,7 @@ pub(crate) unsafe fn initialise(cell: *mut StoreCell, instance: &mut VmInstance,
 }
 
 #[cold]
-unsafe fn apply_segments(instance: &mut VmInstance, image: &InstanceImage) -> Result<()> {
+unsafe fn apply_segments(instance: &VmInstance, image: &InstanceImage) -> Result<()> {
     let module = instance.module().clone();
     for &i in image.dynamic_elements() {
         let segment = &module.info.element_segments[i as usize];
