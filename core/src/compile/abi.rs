@@ -92,9 +92,17 @@ pub(super) fn load_slots(
     types.iter().zip(offsets).map(|(&t, at)| builder.ins().load(clif_type(t), flags, base, at)).collect()
 }
 
-/// Stores values to consecutive slots at `base`.
+/// Stores values to consecutive slots at `base`, each with zeroes in what it leaves of its slot.
 pub(super) fn store_slots(builder: &mut FunctionBuilder<'_>, flags: MemFlagsData, base: Value, values: &[Value]) {
     for (&value, at) in values.iter().zip((0i32..).step_by(SLOT_BYTES as usize)) {
-        builder.ins().store(flags, value, base, at);
+        let bits = match builder.func.dfg.value_type(value) {
+            types::F32 => builder.ins().bitcast(types::I32, MemFlagsData::new(), value),
+            _ => value,
+        };
+        let whole = match builder.func.dfg.value_type(bits) {
+            types::I32 => builder.ins().uextend(types::I64, bits),
+            _ => bits,
+        };
+        builder.ins().store(flags, whole, base, at);
     }
 }

@@ -107,6 +107,11 @@ fn build_host_call(func: &mut Function, context: &mut FunctionBuilderContext, is
     let slot = builder.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, size, 3));
     let slots = builder.ins().stack_addr(types::I64, slot, 0);
     store_slots(&mut builder, access.stack, slots, params);
+    // Host functions see no leftovers in slots that only results use.
+    let zero = builder.ins().iconst(types::I64, 0);
+    for i in params.len()..ty.slots() {
+        builder.ins().store(access.stack, zero, slots, i as i32 * SLOT_BYTES as i32);
+    }
     let convention = isa.default_call_conv();
     let host_signature = c_signature(convention, &[types::I64, types::I64], Some(types::I32));
     let host_signature = builder.import_signature(host_signature);
