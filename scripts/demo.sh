@@ -36,16 +36,23 @@ demo() { # demo LANGUAGE BUILD RUN…
     fi
 }
 
+run_dotnet() {
+    (. bindings/dotnet/environment.sh && dotnet run -c Release --project bindings/dotnet/examples/Demo -- "$@")
+}
+
+run_go() {
+    (cd bindings/go && go run ./examples/demo "$@")
+}
+
 failed=0
 demo rust "cargo build --release -p instar --example demo" target/release/examples/demo
 demo python "bindings/python/build.sh release" target/venv-python/bin/python bindings/python/examples/demo.py
 demo node "bindings/node/build.sh release" node bindings/node/examples/demo.mjs
-demo dotnet "bindings/dotnet/build.sh release" bindings/dotnet/examples/run.sh Demo
-demo go "bindings/go/build.sh release" bindings/go/examples/run.sh demo
+demo dotnet "bindings/dotnet/build.sh release" run_dotnet
+demo go "bindings/go/build.sh release" run_go
 
 echo
-node_or_python=$(command -v python3 || true)
-if [ -n "$node_or_python" ]; then
+if command -v python3 >/dev/null; then
     python3 - "$results" <<'PYTHON'
 import json, sys
 rows = [json.loads(line) for line in open(sys.argv[1]) if line.startswith("{")]

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes the *.g.cs files: the native functions of instar_ffi.h, overloads for 0 to 8 arguments, and the numbered lists of
-core/src/error.rs.
+"""Writes the *.g.cs files: the native functions of instar_ffi.h, and overloads for 0 to 8 arguments. (ErrorKinds.g.cs is
+written with the other languages' copies, by `make bless`.)
 
     ./generate.py           write them
     ./generate.py --check   fail if a file is not what would be written
@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-ERRORS = HERE / "../../core/src/error.rs"
 HEADER = HERE / "../uniffi/include/instar_ffi.h"
 ARITIES = range(9)
 
@@ -181,30 +180,8 @@ def partial(head, blocks):
     return source("its own rules", f"{head}\n{{\n" + "\n".join(blocks) + "}\n", "#nullable enable\nusing System;\nusing Instar.Interop;\n")
 
 
-def numbered(text, name):
-    """The enum of one `numbered!` block."""
-    block = re.search(r"((?:    /// [^\n]*\n)+)    " + name + r" \{\n(.*?)\n    \}", text, re.S)
-    about = " ".join(line.strip()[4:] for line in block[1].splitlines())
-    lines, doc = [], None
-    for line in block[2].splitlines():
-        line = line.strip()
-        if line.startswith("///"):
-            doc = line[4:]
-        elif found := re.fullmatch(r'(\w+) = (\d+), "(.*)";', line):
-            variant, number, words = found.groups()
-            about_it = doc or words[0].upper() + words[1:] + "."
-            lines.append(f"    /// <summary>{about_it}</summary>\n    {variant} = {number},\n")
-            doc = None
-        else:
-            sys.exit(f"{ERRORS.name}: cannot read {line!r}")
-    return f"/// <summary>{about}</summary>\npublic enum {name}\n{{\n" + "\n".join(lines) + "}\n"
-
-
 def files():
-    errors = ERRORS.read_text()
     root = HERE / "src/Instar"
-    yield root / "ErrorKinds.g.cs", source(
-        "core/src/error.rs", numbered(errors, "ErrorKind") + "\n" + numbered(errors, "TrapCode"), "")
     yield root / "Interop/Native.g.cs", source("bindings/uniffi/include/instar_ffi.h", """/// <summary>The native functions; the header says what each does.</summary>
 /// <remarks>Everything is blittable, so a call is a plain native call (some 1 ns).</remarks>
 internal static unsafe class Native

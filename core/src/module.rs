@@ -66,6 +66,13 @@ impl Module {
         self.info().name.as_deref()
     }
 
+    /// Name of function `index` of the module's index space, imports first, from its name section. For diagnostics.
+    pub fn function_name(&self, index: u32) -> Option<&str> {
+        let names = &self.info().function_names;
+        let place = names.binary_search_by_key(&index, |&(index, _)| index).ok()?;
+        Some(&names[place].1)
+    }
+
     /// The imports, in order.
     pub fn imports(&self) -> impl ExactSizeIterator<Item = ImportType<'_>> {
         let info = self.info();

@@ -283,9 +283,9 @@ fn hammered_by_threads_no_tenant_ever_sees_another() {
             Ok(mut claim) => {
                 entered.fetch_add(1, Ordering::Relaxed);
                 assert_eq!(claim.data().0, number, "somebody else's data");
-                let at = random.below(60_000) as u32;
+                let at = random.below(7_000) as u32 * 8 + 64;
                 let seen = claim.call(&check, at).unwrap();
-                assert!(seen & !number == 0, "{seen:#x} is not of tenant {number:#x}");
+                assert!(seen == 0 || seen == number, "{seen:#x} is not of tenant {number:#x}");
                 claim.call(&sign, at).unwrap();
                 assert_eq!(claim.call(&check, at).unwrap(), number);
             }
@@ -331,7 +331,7 @@ fn hammered_by_threads_no_tenant_ever_sees_another() {
                                 Ok(mut instance) => {
                                     let check = pres[which].typed::<u32, u64>("check").unwrap();
                                     let sign = pres[which].typed::<u32, ()>("sign").unwrap();
-                                    let at = random.below(60_000) as u32;
+                                    let at = random.below(7_000) as u32 * 8 + 64;
                                     assert_eq!(instance.call(&check, at).unwrap(), 0, "not a fresh instance");
                                     instance.call(&sign, at).unwrap();
                                 }

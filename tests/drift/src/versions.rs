@@ -4,7 +4,6 @@
 const PLACES: &[(&str, &str)] = &[
     ("bindings/python/pyproject.toml", "\nversion = \""),
     ("bindings/node/package.json", "\"version\": \""),
-    ("bindings/go/version.go", "Version = \""),
     ("CHANGELOG.md", "\n## "),
 ];
 
