@@ -31,6 +31,11 @@
 //!
 //! Start with [`Engine`], [`Module`], [`Linker`] and [`InstancePre`]. [`Store`] is for several instances that share things.
 
+/// The README's example runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 mod artifact;
 #[cfg(feature = "compile")]
 mod compile;

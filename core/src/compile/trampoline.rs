@@ -110,7 +110,7 @@ fn build_host_call(func: &mut Function, context: &mut FunctionBuilderContext, is
     // Host functions see no leftovers in slots that only results use.
     let zero = builder.ins().iconst(types::I64, 0);
     for i in params.len()..ty.slots() {
-        builder.ins().store(access.stack, zero, slots, i as i32 * SLOT_BYTES as i32);
+        builder.ins().store(access.stack, zero, slots, i as i32 * SLOT_BYTES);
     }
     let convention = isa.default_call_conv();
     let host_signature = c_signature(convention, &[types::I64, types::I64], Some(types::I32));

@@ -1,0 +1,3 @@
+;; The smallest module that can be called: what an instance costs with nothing in it.
+(module
+  (func (export "run")))
