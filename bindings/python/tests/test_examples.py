@@ -48,9 +48,10 @@ def test_demo() -> None:
     assert (line["language"], line["requests"], line["secret_gone"]) == ("python", 200, True)
 
 
-def test_the_programs_in_the_readme_run(tmp_path: Path) -> None:
-    programs = re.findall(r"```python\n(.*?)```", (HERE / "README.md").read_text(), re.DOTALL)
-    assert programs
+def test_the_programs_in_the_readmes_run(tmp_path: Path) -> None:
+    readmes = [HERE / "README.md", HERE / "../../README.md"]
+    programs = [p for r in readmes for p in re.findall(r"```python\n(.*?)```", r.read_text(), re.DOTALL)]
+    assert len(programs) >= 2
     for at, program in enumerate(programs):
         path = tmp_path / f"readme_{at}.py"
         path.write_text(program)
