@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock, Weak};
 
 use crate::artifact::info::FuncType;
 #[cfg(feature = "compile")]
@@ -24,7 +24,7 @@ struct Inner {
     config: Config,
     #[cfg(feature = "compile")]
     compiler: Compiler,
-    types: Mutex<TypeRegistry>,
+    types: RwLock<TypeRegistry>,
     /// Modules made for host-made functions, memories, tables and globals, by their bytes.
     synthetic: Mutex<HashMap<Vec<u8>, Arc<Loaded>>>,
     pool: Arc<EnginePool>,
@@ -76,7 +76,7 @@ impl Engine {
                 config: config.clone(),
                 #[cfg(feature = "compile")]
                 compiler,
-                types: Mutex::default(),
+                types: RwLock::default(),
                 synthetic: Mutex::default(),
                 pool: EnginePool::new(config.instance_limit(), config.wasm_stack_bytes(), owner),
             }
@@ -116,7 +116,7 @@ impl Engine {
 
     /// The engine-wide id of a type.
     pub(crate) fn type_id(&self, ty: &FuncType) -> u32 {
-        let mut registry = lock(&self.0.types);
+        let mut registry = self.0.types.write().unwrap_or_else(|e| e.into_inner());
         if let Some(&id) = registry.ids.get(ty) {
             return id;
         }
@@ -128,7 +128,7 @@ impl Engine {
 
     /// The type with this id.
     pub(crate) fn func_type(&self, id: u32) -> FuncType {
-        lock(&self.0.types).types[id as usize].clone()
+        self.0.types.read().unwrap_or_else(|e| e.into_inner()).types[id as usize].clone()
     }
 
     /// Compiles and loads a module.

@@ -101,13 +101,21 @@ impl Func {
         if results.len() != ty.results().len() {
             bail!(Type, "expected room for {} results, got {}", ty.results().len(), results.len());
         }
-        let mut slots = vec![0; ty.slots()];
+        // Most calls need few slots: those need no allocation.
+        let (mut few, mut many) = ([0; MAX_TYPED_SLOTS], Vec::new());
+        let slots: &mut [u64] = match few.get_mut(..ty.slots()) {
+            Some(slots) => slots,
+            None => {
+                many.resize(ty.slots(), 0);
+                &mut many
+            }
+        };
         for (slot, value) in slots.iter_mut().zip(params) {
             *slot = value.to_slot(store)?;
         }
         // SAFETY: `type_in` checked the store; slots were checked against the type.
         unsafe { StoreCell::call(store.cell_ptr(), self.reference, slots.as_mut_ptr())? };
-        for ((result, &slot), &ty) in results.iter_mut().zip(&slots).zip(ty.results()) {
+        for ((result, &slot), &ty) in results.iter_mut().zip(&*slots).zip(ty.results()) {
             *result = Val::from_slot(slot, ty, store);
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! What is known about a module before it is instantiated: its declarations, without its code.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::layout::GlobalPlace;
 
@@ -35,32 +36,36 @@ impl std::fmt::Display for ValType {
     }
 }
 
-/// The type of a function: parameters and results.
+/// The type of a function: parameters and results. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FuncType {
-    params: Box<[ValType]>,
-    results: Box<[ValType]>,
+    /// Parameters, then results.
+    types: Arc<[ValType]>,
+    params: usize,
 }
 
 impl FuncType {
     /// A function type with these parameters and results.
     pub fn new(params: impl IntoIterator<Item = ValType>, results: impl IntoIterator<Item = ValType>) -> Self {
-        FuncType { params: params.into_iter().collect(), results: results.into_iter().collect() }
+        let mut types: Vec<ValType> = params.into_iter().collect();
+        let params = types.len();
+        types.extend(results);
+        FuncType { types: types.into(), params }
     }
 
     /// Types of the parameters.
     pub fn params(&self) -> &[ValType] {
-        &self.params
+        &self.types[..self.params]
     }
 
     /// Types of the results.
     pub fn results(&self) -> &[ValType] {
-        &self.results
+        &self.types[self.params..]
     }
 
     /// Number of 8-byte slots that a call needs: the larger of the number of parameters and of results.
     pub fn slots(&self) -> usize {
-        self.params.len().max(self.results.len())
+        self.params().len().max(self.results().len())
     }
 }
 
@@ -73,9 +78,9 @@ impl std::fmt::Display for FuncType {
             }
             f.write_str(")")
         };
-        list(f, &self.params)?;
+        list(f, self.params())?;
         f.write_str(" -> ")?;
-        list(f, &self.results)
+        list(f, self.results())
     }
 }
 
