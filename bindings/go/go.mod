@@ -1,0 +1,3 @@
+module github.com/instar-runtime/instar-go
+
+go 1.26

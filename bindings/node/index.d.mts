@@ -1,0 +1,4 @@
+import * as instar from "./index.js";
+
+export * from "./index.js";
+export default instar;

@@ -1,0 +1,115 @@
+//! Host functions and what they may do with their caller.
+
+use std::sync::Arc;
+
+use instar::{Caller, Error, ErrorKind, Func, FuncType, Linker, Memory, Result, Val, ValType};
+
+use crate::hot::{Arguments, Operation, with_slots};
+use crate::slots;
+use crate::state::State;
+
+/// Links `module.name` to the host function that JavaScript keeps under `index`.
+pub fn define(
+    linker: &mut Linker<()>,
+    state: Arc<State>,
+    (module, name): (&str, &str),
+    ty: FuncType,
+    index: u32,
+) -> Result<()> {
+    let (params, results) = (ty.params().len(), ty.results().len());
+    let call = move |caller: Caller<'_, ()>, values: &mut [u64]| {
+        state.slots.write_args(&values[..params]);
+        state.call_host(index, caller)?;
+        state.slots.read_args(&mut values[..results]);
+        Ok(())
+    };
+    linker.func_raw(module, name, ty, call)?;
+    Ok(())
+}
+
+/// `caller.memory(name)`: what [`crate::hot::InstanceMemory`] does, for the instance that is calling.
+pub struct CallerMemory(pub String);
+
+impl Operation for CallerMemory {
+    fn run(&self, state: &State, arguments: &Arguments) -> Result<()> {
+        let done = state.with_caller(|caller| {
+            let memory = caller.memory(&self.0).ok_or_else(|| missing("memory", &self.0))?;
+            operate(&memory, caller, state, arguments)
+        });
+        done.unwrap_or_else(|| Err(no_caller()))
+    }
+}
+
+fn operate(memory: &Memory, caller: &mut Caller<'static, ()>, state: &State, arguments: &Arguments) -> Result<()> {
+    let (address, len) = (state.slots.size(slots::ADDRESS), state.slots.size(slots::LENGTH));
+    match state.slots.int(slots::SELECT) {
+        slots::MEMORY_SIZE => state.slots.set_size(slots::LENGTH, memory.data_size(&*caller)? as u64),
+        slots::MEMORY_READ => arguments.with_bytes(state, len, |bytes| memory.read(&*caller, address, bytes))?,
+        slots::MEMORY_WRITE => arguments.with_bytes(state, len, |bytes| memory.write(&mut *caller, address, bytes))?,
+        slots::MEMORY_GROW => state.slots.set_size(slots::LENGTH, memory.grow(&mut *caller, address)?),
+        other => return Err(Error::new(ErrorKind::Bug, format!("memory operation {other}"))),
+    }
+    Ok(())
+}
+
+/// `caller.func(name)(…)`: a call back into the instance that is calling.
+pub struct CallerCall {
+    pub name: String,
+    pub slots: usize,
+}
+
+impl Operation for CallerCall {
+    fn run(&self, state: &State, _: &Arguments) -> Result<()> {
+        let done = state.with_caller(|caller| {
+            let func = caller.func(&self.name).ok_or_else(|| missing("function", &self.name))?;
+            with_slots(state, self.slots, |slots| call(func, caller, slots))
+        });
+        done.unwrap_or_else(|| Err(no_caller()))
+    }
+}
+
+fn call(func: Func, caller: &mut Caller<'static, ()>, slots: &mut [u64]) -> Result<()> {
+    let ty = func.ty(&*caller)?;
+    if slots.len() < ty.slots() {
+        return Err(Error::new(ErrorKind::Bug, format!("{} slots for a function of type {ty}", slots.len())));
+    }
+    let params = ty.params().iter().zip(&*slots).map(|(&ty, &slot)| to_val(ty, slot)).collect::<Result<Vec<_>>>()?;
+    let mut results = vec![Val::I32(0); ty.results().len()];
+    func.call(caller, &params, &mut results)?;
+    for (slot, result) in slots.iter_mut().zip(&results) {
+        *slot = to_slot(result)?;
+    }
+    Ok(())
+}
+
+fn to_val(ty: ValType, slot: u64) -> Result<Val> {
+    match ty {
+        ValType::I32 => Ok(Val::I32(slot as i32)),
+        ValType::I64 => Ok(Val::I64(slot as i64)),
+        ValType::F32 => Ok(Val::F32(slot as u32)),
+        ValType::F64 => Ok(Val::F64(slot)),
+        ValType::FuncRef | ValType::ExternRef => Err(no_reference()),
+    }
+}
+
+fn to_slot(value: &Val) -> Result<u64> {
+    match *value {
+        Val::I32(value) => Ok(value as u32 as u64),
+        Val::I64(value) => Ok(value as u64),
+        Val::F32(bits) => Ok(bits as u64),
+        Val::F64(bits) => Ok(bits),
+        _ => Err(no_reference()),
+    }
+}
+
+fn no_reference() -> Error {
+    Error::new(ErrorKind::Type, "references cannot be passed to or from JavaScript")
+}
+
+fn missing(what: &str, name: &str) -> Error {
+    Error::new(ErrorKind::MissingExport, format!("the calling instance exports no {what} {name:?}"))
+}
+
+fn no_caller() -> Error {
+    Error::new(ErrorKind::StaleHandle, "a Caller is valid only during the host call that it was given to")
+}

@@ -1,0 +1,62 @@
+//! Types of functions as text: `"ii:i"`. The letters are listed in the header.
+
+use instar::{Error, ErrorKind, FuncType, Result, ValType};
+
+/// Reads `"ii:i"`.
+pub fn parse(text: &str) -> Result<FuncType> {
+    let wrong =
+        |what: String| Error::new(ErrorKind::Type, format!("signature text {text:?}: {what}; write it like \"ii:i\""));
+    let (params, results) = text.split_once(':').ok_or_else(|| wrong("there is no colon".into()))?;
+    let types = |letters: &str| -> Result<Vec<ValType>> {
+        let letter = |letter: char| match letter {
+            'i' => Ok(ValType::I32),
+            'I' => Ok(ValType::I64),
+            'f' => Ok(ValType::F32),
+            'F' => Ok(ValType::F64),
+            'r' => Ok(ValType::FuncRef),
+            'e' => Ok(ValType::ExternRef),
+            other => Err(wrong(format!("{other:?} is no type"))),
+        };
+        letters.chars().map(letter).collect()
+    };
+    Ok(FuncType::new(types(params)?, types(results)?))
+}
+
+/// Writes `"ii:i"`.
+pub fn format(ty: &FuncType) -> String {
+    let mut text = String::new();
+    text.extend(ty.params().iter().map(letter));
+    text.push(':');
+    text.extend(ty.results().iter().map(letter));
+    text
+}
+
+fn letter(ty: &ValType) -> char {
+    match ty {
+        ValType::I32 => 'i',
+        ValType::I64 => 'I',
+        ValType::F32 => 'f',
+        ValType::F64 => 'F',
+        ValType::FuncRef => 'r',
+        ValType::ExternRef => 'e',
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_and_type_agree_both_ways() {
+        for text in [":", "i:", ":I", "iIfF:Ff", "re:er"] {
+            assert_eq!(format(&parse(text).unwrap()), text);
+        }
+    }
+
+    #[test]
+    fn what_is_no_signature_is_a_type_error() {
+        for text in ["", "i", "i:x", "i:i:i", "é:"] {
+            assert_eq!(parse(text).err().unwrap().kind(), ErrorKind::Type, "{text:?}");
+        }
+    }
+}
