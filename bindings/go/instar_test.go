@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"os"
 	"strings"
 	"testing"
 
@@ -608,7 +609,11 @@ func TestHostFunctionsOfAllArities(t *testing.T) {
 }
 
 func TestTheVersionIsTold(t *testing.T) {
-	if version := instar.Version(); strings.Count(version, ".") != 2 {
+	version := instar.Version()
+	if strings.Count(version, ".") != 2 {
 		t.Error(version)
+	}
+	if cargo, err := os.ReadFile(repository + "/Cargo.toml"); err == nil && !strings.Contains(string(cargo), fmt.Sprintf("\nversion = %q", version)) {
+		t.Errorf("the native library is %s, which is not the version in Cargo.toml", version)
 	}
 }

@@ -3,6 +3,7 @@ package instar_test
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"runtime"
 	"strconv"
 	"strings"
@@ -386,5 +387,45 @@ func TestNothingLeaks(t *testing.T) {
 	}
 	if grown := residentBytes(t) - before; grown > 16<<20 {
 		t.Errorf("%d KiB more after 10 000 instances", grown>>10)
+	}
+}
+
+func TestEverythingForgottenAtOnceGoes(t *testing.T) {
+	mappings := func() int {
+		maps, err := os.ReadFile("/proc/self/maps")
+		if err != nil {
+			t.Skip(err)
+		}
+		return strings.Count(string(maps), "\n")
+	}
+	forget := func() {
+		engine := must(instar.NewEngine(instar.Config{}))(t)
+		module := must(instar.NewModule(engine, []byte(guest)))(t)
+		linker := must(instar.NewLinker(engine))(t)
+		check(t, instar.HostFunc1(linker, "env", "host", func(_ instar.Caller, n int32) (int32, error) { return n, nil }))
+		must(must(linker.InstantiatePre(module))(t).Instantiate("data"))(t)
+	}
+	forget()
+	before := mappings()
+	for range 50 {
+		forget()
+	}
+	eventually(t, "memories of forgotten engines are unmapped", func() bool { return mappings() < before+25 })
+}
+
+func TestEndingTheGoroutineInAHostFunctionIsACrashWithItsReason(t *testing.T) {
+	if os.Getenv("INSTAR_TEST_GOEXIT") != "" {
+		pre := newPre(t, instar.Config{}, func(instar.Caller, int32) (int32, error) {
+			runtime.Goexit()
+			return 0, nil
+		})
+		_, _ = pre.Call(nil, "call_host", int32(1))
+		return
+	}
+	again := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
+	again.Env = append(os.Environ(), "INSTAR_TEST_GOEXIT=1")
+	output, err := again.CombinedOutput()
+	if err == nil || !strings.Contains(string(output), "a host function ended its goroutine") {
+		t.Errorf("%v: %s", err, output)
 	}
 }

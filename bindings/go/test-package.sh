@@ -22,39 +22,10 @@ echo "v$version" >"$served/list"
 mkdir "$work/user"
 cd "$work/user"
 export GOPROXY="file://$work/proxy" GONOSUMDB='*' GOSUMDB=off GOFLAGS=-mod=mod GOMODCACHE="$work/cache" CGO_ENABLED=1
-cat >main.go <<'GO'
-package main
-
-import (
-	"fmt"
-
-	instar "github.com/instar-runtime/instar-go"
-)
-
-func main() {
-	engine, err := instar.NewEngine(instar.Config{})
-	check(err)
-	module, err := instar.NewModule(engine, []byte(`(module (func (export "double") (param i32) (result i32) local.get 0 local.get 0 i32.add))`))
-	check(err)
-	linker, err := instar.NewLinker(engine)
-	check(err)
-	pre, err := linker.InstantiatePre(module)
-	check(err)
-	double, err := instar.Func1[int32, int32](pre, "double")
-	check(err)
-	answer, err := double.CallFresh(nil, 21)
-	check(err)
-	fmt.Println(instar.Version(), answer)
-}
-
-func check(err error) {
-	if err != nil {
-		panic(err)
-	}
-}
-GO
+# The program of README.md.
+awk '/^```go$/ { inside = 1; next } /^```$/ { inside = 0 } inside' "$here/README.md" >main.go
 go mod init example.com/user >/dev/null 2>&1
 go get "github.com/instar-runtime/instar-go@v$version"
 said=$(go run .)
 echo "the user's program says: $said"
-[ "$said" = "$version 42" ]
+[ "$said" = "42 <nil>" ]

@@ -82,3 +82,19 @@ pub fn error_free(err: u64) {
         ERRORS.free(err);
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_reported_as_a_bug_with_its_message() {
+        let err = report(|| panic!("number {}", 7));
+        assert_eq!(error_kind(err), ErrorKind::Bug.code());
+        let mut text = [0u8; 32];
+        let len = error_message(err, text.as_mut_ptr() as u64, text.len() as u64);
+        assert_eq!(&text[..len as usize], b"panic: number 7");
+        error_free(err);
+        assert_eq!(error_kind(err), 0);
+    }
+}
