@@ -121,6 +121,21 @@ impl Func {
         Ok(())
     }
 
+    /// Calls the function on raw slots of 8 bytes: parameters in, results out. Integers and floats are their bits in the low
+    /// end.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Func::call`]; `Type` when there are fewer slots than parameters or results, or when one of them is a reference.
+    pub fn call_raw(&self, mut store: impl AsContextMut, slots: &mut [u64]) -> Result<()> {
+        let mut context = store.as_context_mut();
+        let store = context.opaque();
+        let ty = self.type_in(store)?;
+        check_raw(&ty, slots.len())?;
+        // SAFETY: `type_in` checked the store; there are slots enough, and any bits are good numbers.
+        unsafe { StoreCell::call(store.cell_ptr(), self.reference, slots.as_mut_ptr()) }
+    }
+
     /// Checks the function's type once, for calls without checks.
     ///
     /// # Errors
@@ -130,6 +145,21 @@ impl Func {
         check_typed::<P, R>("the function", &self.ty(store)?)?;
         Ok(TypedFunc { func: *self, _types: PhantomData })
     }
+}
+
+/// Whether a call on `slots` raw slots is one for functions of type `ty`.
+///
+/// # Errors
+///
+/// `Type` when there are too few, or when a parameter or result is a reference.
+pub(crate) fn check_raw(ty: &FuncType, slots: usize) -> Result<()> {
+    if ty.has_references() {
+        bail!(Type, "references cannot be passed as raw slots: the function has type {ty}");
+    }
+    if slots < ty.slots() {
+        bail!(Type, "a call of type {ty} needs {} slots, got {slots}", ty.slots());
+    }
+    Ok(())
 }
 
 /// A function whose type is known to Rust.

@@ -109,7 +109,7 @@ impl<T: 'static> Linker<T> {
         ty: FuncType,
         func: impl Fn(Caller<'_, T>, &mut [u64]) -> Result<()> + Send + Sync + 'static,
     ) -> Result<&mut Self> {
-        if ty.params().iter().chain(ty.results()).any(|t| t.is_reference()) {
+        if ty.has_references() {
             bail!(Type, "`{module}.{name}` has type {ty}; references cannot be passed as raw slots");
         }
         self.insert(module, name, Definition::Host(Arc::new(HostFunc::raw(ty, func))))

@@ -100,13 +100,9 @@ impl<T: 'static> OwnedInstance<T> {
     ///
     /// As for [`OwnedInstance::call`]; `Type` when there are fewer slots than parameters or results, or when one of them is
     /// a reference.
+    #[inline]
     pub fn call_raw(&mut self, func: &ExportFunc, slots: &mut [u64]) -> Result<()> {
-        if slots.len() < func.ty().slots() {
-            bail!(Type, "a call of type {} needs {} slots, got {}", func.ty(), func.ty().slots(), slots.len());
-        }
-        if !func.is_numeric() {
-            bail!(Type, "references cannot be passed as raw slots: the function has type {}", func.ty());
-        }
+        func.check_raw(slots.len())?;
         let reference = func.reference(&self.lease().slot().instance)?;
         // SAFETY: the reference is that of this instance; there are slots enough, and any bits are good numbers.
         unsafe { StoreCell::call(self.cell.as_ptr(), reference, slots.as_mut_ptr()) }

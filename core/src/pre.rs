@@ -8,6 +8,7 @@ use crate::artifact::info::{EntityIndex, FuncType, ModuleInfo};
 use crate::artifact::layout::{VmFuncRef, VmMemory};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result, TrapCode, bail, error};
+use crate::func::check_raw;
 use crate::image::InstanceImage;
 use crate::instance::Instance;
 use crate::module::Module;
@@ -36,6 +37,15 @@ struct Inner {
     module: Module,
     /// The store that imports belong to, if any do: it is the only one to instantiate in.
     store: Option<u64>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Abandoned instances keep their engine alive, so that they must not outlive the last chance to be closed.
+        if self.module.engine().pool().pool_closes() {
+            SharedInstance::<()>::close_abandoned(self.module.engine());
+        }
+    }
 }
 
 impl<T: 'static> Clone for InstancePre<T> {
@@ -166,7 +176,9 @@ impl<T: 'static> InstancePre<T> {
                     .escaped_index(index)
                     .ok_or_else(|| error!(Bug, "exported function {index} has no reference"))?;
                 let offset = self.module().loaded().vm.layout.func_ref(place);
-                Ok(ExportFunc { module: self.module().clone(), index, offset })
+                let ty = info.func_type(index);
+                let raw_slots = (!ty.has_references()).then_some(ty.slots() as u32);
+                Ok(ExportFunc { module: self.module().clone(), index, offset, raw_slots })
             }
             _ => Err(missing(info, name, "function", |e| matches!(e, EntityIndex::Func(_)))),
         }
@@ -325,6 +337,8 @@ pub struct ExportFunc {
     index: u32,
     /// Of its reference in the module's contexts.
     offset: u32,
+    /// How many raw slots a call needs; `None` when a parameter or result is a reference.
+    raw_slots: Option<u32>,
 }
 
 impl ExportFunc {
@@ -340,9 +354,17 @@ impl ExportFunc {
         Ok(instance.context().cast::<u8>().wrapping_add(self.offset as usize).cast())
     }
 
-    /// Whether all values are numbers.
-    pub fn is_numeric(&self) -> bool {
-        !self.ty().params().iter().chain(self.ty().results()).any(|t| t.is_reference())
+    /// Whether a call on `slots` raw slots is one for this function.
+    ///
+    /// # Errors
+    ///
+    /// `Type` when there are too few, or when a parameter or result is a reference.
+    #[inline]
+    pub(crate) fn check_raw(&self, slots: usize) -> Result<()> {
+        match self.raw_slots {
+            Some(needed) if needed as usize <= slots => Ok(()),
+            _ => check_raw(self.ty(), slots),
+        }
     }
 }
 

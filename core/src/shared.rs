@@ -14,7 +14,8 @@ use crate::pre::InstancePre;
 /// An instance whose every use is checked: whether it is still open, and whether somebody else uses it now.
 ///
 /// Dropping it without [`SharedInstance::close`] leaves it to be closed by the next instantiation in the engine, because
-/// a finalizer must neither wait nor run anybody's code.
+/// a finalizer must neither wait nor run anybody's code. When the engine's last [`InstancePre`] goes, what was left is
+/// closed, and what is dropped after it is closed at once.
 pub struct SharedInstance<T: 'static> {
     cell: NonNull<StoreCell>,
     id: u64,
@@ -115,8 +116,10 @@ impl<T: Send + 'static> SharedInstance<T> {
     ///
     /// As for [`SharedInstance::enter_raw`], and `engine` is the instance's.
     pub unsafe fn abandon_raw(engine: &Engine, cell: u64, id: u64) {
-        if let Ok(cell) = raw_cell(cell) {
-            engine.pool().abandon(cell, id);
+        if let Ok(cell) = raw_cell(cell)
+            && engine.pool().abandon(cell, id)
+        {
+            Self::close_abandoned(engine);
         }
     }
 }
@@ -135,7 +138,9 @@ impl<T: 'static> SharedInstance<T> {
 
 impl<T: 'static> Drop for SharedInstance<T> {
     fn drop(&mut self) {
-        self.engine.pool().abandon(self.cell, self.id);
+        if self.engine.pool().abandon(self.cell, self.id) {
+            Self::close_abandoned(&self.engine);
+        }
     }
 }
 

@@ -63,6 +63,11 @@ impl FuncType {
         &self.types[self.params..]
     }
 
+    /// Whether a parameter or result is a reference.
+    pub fn has_references(&self) -> bool {
+        self.types.iter().any(|t| t.is_reference())
+    }
+
     /// Number of 8-byte slots that a call needs: the larger of the number of parameters and of results.
     pub fn slots(&self) -> usize {
         self.params().len().max(self.results().len())

@@ -10,8 +10,15 @@ const NULL: u32 = u32::MAX;
 
 pub(super) fn build(info: &ModuleInfo) -> Result<InstanceImage> {
     let (tables, dynamic_elements) = tables(info);
-    let (memories, dynamic_data) = memories(info)?;
+    // When elements can trap, data must not be there before them: see `visible_when_failed`.
+    let (memories, dynamic_data) = memories(info, visible_when_failed(info) && !dynamic_elements.is_empty())?;
     Ok(InstanceImage { memories, tables, dynamic_elements, dynamic_data })
+}
+
+/// Whether an instance that failed to start can be seen: by a function of it that went into an imported table. Then what
+/// follows the first segment that depends on the instance, and may trap, is not in the image either.
+fn visible_when_failed(info: &ModuleInfo) -> bool {
+    info.imported_tables > 0
 }
 
 /// The value of an offset that does not depend on the instance.
@@ -53,7 +60,8 @@ fn tables(info: &ModuleInfo) -> TableImages {
                 Elements::Expressions(list) => list.iter().map(|e| constant_function(e)).collect(),
             }
         };
-        let place = (*target as usize).checked_sub(imported).filter(|&t| !closed[t]);
+        let late = visible_when_failed(info) && !dynamic.is_empty();
+        let place = (*target as usize).checked_sub(imported).filter(|&t| !closed[t] && !late);
         let known = place.and_then(|table| {
             let ty = info.tables[imported + table].ty;
             let start = constant(offset)?;
@@ -81,7 +89,8 @@ fn tables(info: &ModuleInfo) -> TableImages {
 /// Images of the memories a module defines, and the data segments that are left out.
 type MemoryImages = (Box<[Option<MemoryImage>]>, Box<[u32]>);
 
-fn memories(info: &ModuleInfo) -> Result<MemoryImages> {
+/// `late`: whether all segments are left out.
+fn memories(info: &ModuleInfo, late: bool) -> Result<MemoryImages> {
     let imported = info.imported_memories as usize;
     let mut contents: Vec<Vec<(usize, &[u8])>> = vec![Vec::new(); info.memories.len() - imported];
     let mut closed = vec![false; contents.len()];
@@ -89,7 +98,7 @@ fn memories(info: &ModuleInfo) -> Result<MemoryImages> {
     for (i, segment) in info.data_segments.iter().enumerate() {
         let SegmentMode::Active { target, offset } = &segment.mode else { continue };
         let bytes = &info.data[segment.bytes.clone()];
-        let place = (*target as usize).checked_sub(imported).filter(|&m| !closed[m]);
+        let place = (*target as usize).checked_sub(imported).filter(|&m| !closed[m] && !late);
         let known = place.and_then(|memory| {
             let start = constant(offset)?;
             let end = start.checked_add(bytes.len() as u64)?;

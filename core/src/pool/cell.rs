@@ -132,6 +132,10 @@ impl StoreCell {
     /// `Busy` when it is claimed; `StaleHandle` when it is not open for `id` any more.
     #[inline]
     pub fn claim(&self, id: u64) -> Result<()> {
+        // Free cells have an id of 0, and nobody may hold them back from their owner.
+        if id == 0 {
+            return Err(not_claimed(false));
+        }
         match self.state.compare_exchange(id << 1, id << 1 | 1, Ordering::Acquire, Ordering::Relaxed) {
             Ok(_) => Ok(()),
             Err(now) => Err(not_claimed(now >> 1 == id)),

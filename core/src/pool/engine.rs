@@ -21,6 +21,8 @@ pub struct EnginePool {
     /// Shared instances that finalizers gave up: closed by the next acquire.
     abandoned: Mutex<Vec<(NonNull<StoreCell>, u64)>>,
     abandoned_count: AtomicUsize,
+    /// Number of pools that slots can be acquired from. Without one, nobody would close what is abandoned.
+    open_pools: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -51,6 +53,7 @@ impl EnginePool {
             cells: Mutex::default(),
             abandoned: Mutex::default(),
             abandoned_count: AtomicUsize::new(0),
+            open_pools: AtomicUsize::new(0),
         })
     }
 
@@ -59,6 +62,13 @@ impl EnginePool {
         let mut pools = lock(&self.pools);
         pools.retain(|p| p.strong_count() > 0);
         pools.push(Arc::downgrade(pool));
+        self.open_pools.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// One pool less can be acquired from. Says whether it was the last; then the caller closes what is abandoned.
+    #[must_use]
+    pub fn pool_closes(&self) -> bool {
+        self.open_pools.fetch_sub(1, Ordering::SeqCst) == 1
     }
 
     /// Counts one more slot, throwing idle slots of any pool away if the engine is full.
@@ -110,16 +120,20 @@ impl EnginePool {
         lock(&self.cells).free.push(cell);
     }
 
-    /// Leaves a shared instance to be closed by the next acquire. Never waits for long and runs no user code.
-    pub fn abandon(&self, cell: NonNull<StoreCell>, id: u64) {
+    /// Leaves a shared instance to be closed by the next acquire. Never waits for long and runs no user code. Says whether
+    /// there is nobody left to acquire; then the caller closes it.
+    #[must_use]
+    pub fn abandon(&self, cell: NonNull<StoreCell>, id: u64) -> bool {
         lock(&self.abandoned).push((cell, id));
-        self.abandoned_count.fetch_add(1, Ordering::Release);
+        // One of this thread and the one that closes the last pool sees what the other has written.
+        self.abandoned_count.fetch_add(1, Ordering::SeqCst);
+        self.open_pools.load(Ordering::SeqCst) == 0
     }
 
     /// Shared instances that were abandoned since the last call.
     #[inline]
     pub fn take_abandoned(&self) -> Vec<(NonNull<StoreCell>, u64)> {
-        if self.abandoned_count.load(Ordering::Acquire) == 0 {
+        if self.abandoned_count.load(Ordering::SeqCst) == 0 {
             return Vec::new();
         }
         let mut list = lock(&self.abandoned);

@@ -82,13 +82,20 @@ unsafe extern "C" fn handle(signal: i32, info: *mut libc::siginfo_t, context: *m
 }
 
 unsafe fn chain(signal: i32, previous: &libc::sigaction, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // SAFETY: the kernel passes valid information. Codes of signals that somebody sent are not positive.
+    let sent = unsafe { (*info).si_code } <= 0;
     match previous.sa_sigaction {
+        libc::SIG_IGN if sent => {}
         libc::SIG_DFL | libc::SIG_IGN => {
-            // Back to the default: returning repeats the fault, and the process ends as it would have without us.
+            // Back to the default: returning repeats the fault, and the process ends as it would have without us. A signal
+            // that was sent has to be sent again.
             // SAFETY: sigaction with a zeroed action means SIG_DFL.
             unsafe {
                 let action = std::mem::zeroed::<libc::sigaction>();
                 libc::sigaction(signal, &action, std::ptr::null_mut());
+                if sent {
+                    libc::raise(signal);
+                }
             }
         }
         handler if previous.sa_flags & libc::SA_SIGINFO != 0 => {

@@ -8,6 +8,9 @@ use crate::sys::stack;
 /// [`VmStore::stack_limit`] of a store that no thread has entered.
 pub const NOT_ENTERED: usize = usize::MAX;
 
+/// A limit that lets no guest function start. Prologues add the size of their frame to it, which must not wrap.
+const EXHAUSTED: usize = usize::MAX / 2;
+
 thread_local! {
     /// (lowest address that guests may use, highest address) of this thread's stack; (1, 0) before it is known.
     static STACK: Cell<(usize, usize)> = const { Cell::new((1, 0)) };
@@ -32,7 +35,7 @@ fn stack_limit(sp: usize, max: usize) -> usize {
     if sp > low && sp <= high {
         wanted.max(low)
     } else if sp <= low && sp + (1 << 20) > low {
-        usize::MAX
+        EXHAUSTED
     } else {
         wanted
     }

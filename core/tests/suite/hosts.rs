@@ -480,8 +480,6 @@ fn the_caller_sees_memory_exports_and_data_of_the_calling_instance() {
     let mut bytes = [0; 4];
     instance.memory_read(&pre.memory("memory").unwrap(), 9, &mut bytes).unwrap();
     assert_eq!(&bytes, b"HOST");
-    // The second call cannot grow any more.
-    fails(instance.call(&call, 9), ErrorKind::Limit);
 }
 
 #[test]
@@ -618,7 +616,6 @@ fn host_data_of_any_size_and_alignment_is_kept_and_dropped() {
     check(|a| (a, [7u64; 100]), |d| d.1 == [7; 100]);
     check(Aligned, |d| (std::ptr::from_ref(d) as usize).is_multiple_of(64));
     check(|a| Box::new(a) as Box<dyn Any>, |_| true);
-    check(|a| drop(a), |()| true);
 }
 
 #[test]

@@ -193,22 +193,24 @@ fn host_made_things_of_impossible_types_are_errors() {
 
 #[test]
 fn configurations_that_make_no_sense_are_refused() {
-    let refused = |change: &dyn Fn(&mut Config), word: &str| {
+    type Change = fn(&mut Config) -> &mut Config;
+    let refused = |change: Change, word: &str| {
         let mut config = Config::new();
         change(&mut config);
         let error = fails(Engine::new(&config).map(drop), ErrorKind::Config);
         assert!(error.message().contains(word), "{error}");
     };
-    refused(&|c| drop(c.max_instances(0)), "max_instances");
-    refused(&|c| drop(c.max_wasm_stack(1000)), "max_wasm_stack");
-    refused(&|c| drop(c.max_memory_pages(65_537)), "max_memory_pages");
-    for change in [
-        (|c: &mut Config| drop(c.max_instances(usize::MAX))) as fn(&mut Config),
-        |c| drop(c.max_memory_pages(0)),
-        |c| drop(c.max_table_elements(0)),
-        |c| drop(c.max_table_elements(u64::MAX)),
-        |c| drop(c.max_wasm_stack(usize::MAX)),
-    ] {
+    refused(|c| c.max_instances(0), "max_instances");
+    refused(|c| c.max_wasm_stack(1000), "max_wasm_stack");
+    refused(|c| c.max_memory_pages(65_537), "max_memory_pages");
+    let extremes: [Change; 5] = [
+        |c| c.max_instances(usize::MAX),
+        |c| c.max_memory_pages(0),
+        |c| c.max_table_elements(0),
+        |c| c.max_table_elements(u64::MAX),
+        |c| c.max_wasm_stack(usize::MAX),
+    ];
+    for change in extremes {
         let mut config = Config::new();
         change(config.paranoid(true));
         let engine = Engine::new(&config).unwrap();

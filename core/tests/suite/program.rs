@@ -144,7 +144,8 @@ pub struct Program {
 /// Mostly addresses at which something ends, a few anywhere, very few beyond the memory.
 fn place() -> impl Strategy<Value = u32> {
     prop_oneof![
-        6 => (0u32..768, 0u32..40).prop_map(|(line, at)| (line * 256 + at).saturating_sub(20)),
+        4 => (0u32..768, 0u32..40).prop_map(|(line, at)| (line * 256 + at).saturating_sub(20)),
+        6 => (1u32..768, 1u32..9).prop_map(|(line, back)| line * 256 - back),
         3 => (0u32..48, 0u32..40).prop_map(|(page, at)| (page * 4096 + at).saturating_sub(20)),
         3 => (1u32..4, 1u32..60).prop_map(|(page, back)| page * PAGE - back),
         4 => 0u32..200_000,
@@ -168,7 +169,7 @@ fn index() -> impl Strategy<Value = Index> {
 }
 
 fn statement() -> impl Strategy<Value = Statement> {
-    let offset = prop_oneof![10 => 0u32..40, 2 => 200u32..300, 1 => 4000u32..5000];
+    let offset = prop_oneof![6 => 0u32..40, 6 => 8u32..18, 2 => 200u32..300, 1 => 4000u32..5000];
     let store = (0..WIDTHS.len(), index(), offset, any::<u64>())
         .prop_map(|(width, index, offset, value)| Statement::Store { width, index, offset, value });
     let leaf = prop_oneof![
@@ -180,10 +181,10 @@ fn statement() -> impl Strategy<Value = Statement> {
         2 => (0u8..2, index(), 0u32..300, 0u32..301).prop_map(|(s, to, from, len)| Statement::Init(s, to, from, len)),
         1 => (0u8..2).prop_map(Statement::DropData),
         1 => (0u8..2).prop_map(Statement::DropElements),
-        1 => (0u32..FUNCREFS as u32, 0u8..5).prop_map(|(at, what)| Statement::TableSet(at, what)),
+        2 => (0u32..FUNCREFS as u32, 0u8..5).prop_map(|(at, what)| Statement::TableSet(at, what)),
         1 => (0u8..2, 0u32..4).prop_map(|(table, by)| Statement::TableGrow(table, by)),
-        1 => (0u8..2, 0u32..6, 0u32..4).prop_map(|(table, at, len)| Statement::TableFill(table, at, len)),
-        1 => (0u32..6, 0u32..6, 0u32..3).prop_map(|(to, from, len)| Statement::TableCopy(to, from, len)),
+        2 => (0u8..2, 0u32..6, 0u32..4).prop_map(|(table, at, len)| Statement::TableFill(table, at, len)),
+        2 => (0u32..6, 0u32..6, 0u32..3).prop_map(|(to, from, len)| Statement::TableCopy(to, from, len)),
         1 => (0u8..2, 0u32..6, 0u32..3, 0u32..3).prop_map(|(s, to, from, len)| Statement::TableInit(s, to, from, len)),
         1 => (0u32..3).prop_map(Statement::Grow),
         2 => (index(), length(), any::<u8>()).prop_map(|(to, len, byte)| Statement::HostWrite(to, len, byte)),

@@ -186,7 +186,7 @@ fn run(program: &Program, engine: &Engine, text: &str) -> Result<(), TestCaseErr
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, max_shrink_iters: 4000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, max_shrink_iters: 4000, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_a_tenant_writes_the_next_instance_equals_its_image(program in program()) {

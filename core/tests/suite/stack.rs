@@ -227,10 +227,13 @@ fn a_guest_called_with_too_little_stack_left_traps_at_once() {
             "i64.add ".repeat(values)
         );
         let pre = pre(&engine, text);
-        on_stack(1 << 20, move || {
-            let top = &raw const pre as usize;
+        // Larger than any stack that other tests leave for reuse, so that the thread gets just this.
+        const STACK: usize = 48 << 20;
+        on_stack(STACK, move || {
+            let marker = 0u8;
+            let top = &raw const marker as usize;
             // The stack's lowest 128 KiB are the host's.
-            traps(descend(top - (1 << 20) + (100 << 10), &pre).map(drop), TrapCode::StackOverflow);
+            traps(descend(top - STACK + (100 << 10), &pre).map(drop), TrapCode::StackOverflow);
             pre.call((), &pre.typed::<(), i32>("work").unwrap(), ()).unwrap();
         });
     }

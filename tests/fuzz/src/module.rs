@@ -1,0 +1,129 @@
+//! The target `module`: nearly valid modules never crash, and are accepted if and only if they are valid.
+
+use std::sync::{Arc, OnceLock};
+
+use instar::{Config, Engine, ErrorKind, ExternType, Linker, Module, TrapCode};
+use wasmparser::{Parser, Payload, Validator, WasmFeatures};
+
+use crate::case::{Case, Verdict};
+use crate::generate::{self, Imports};
+use crate::mutate::mutate;
+
+/// What Instar accepts; the names are wasmparser's.
+const FEATURES: WasmFeatures = WasmFeatures::MUTABLE_GLOBAL
+    .union(WasmFeatures::SATURATING_FLOAT_TO_INT)
+    .union(WasmFeatures::SIGN_EXTENSION)
+    .union(WasmFeatures::REFERENCE_TYPES)
+    .union(WasmFeatures::MULTI_VALUE)
+    .union(WasmFeatures::BULK_MEMORY)
+    .union(WasmFeatures::EXTENDED_CONST)
+    .union(WasmFeatures::FLOATS)
+    .union(WasmFeatures::GC_TYPES);
+
+fn engine() -> &'static Engine {
+    static ENGINE: OnceLock<Engine> = OnceLock::new();
+    ENGINE.get_or_init(|| {
+        let mut config = Config::new();
+        config.paranoid(true).cranelift_debug_verifier(true).max_memory_pages(100).max_table_elements(100_000);
+        Engine::new(&config).expect("the configuration is good")
+    })
+}
+
+/// The modules of our own tests.
+fn corpus() -> &'static [Vec<u8>] {
+    static CORPUS: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
+    CORPUS.get_or_init(|| {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let mut found: Vec<Vec<u8>> = Vec::new();
+        for folder in ["tests/guests/wat", "tests/conformance/modules", "core/src/compile"] {
+            let Ok(entries) = std::fs::read_dir(root.join(folder)) else { continue };
+            let mut files: Vec<_> = entries.flatten().map(|e| e.path()).collect();
+            files.sort();
+            let texts = files.iter().filter(|p| p.extension().is_some_and(|e| e == "wat"));
+            found.extend(texts.filter_map(|p| wat::parse_file(p).ok()));
+        }
+        assert!(found.len() > 5, "the tests' modules are not where they were");
+        // Large data only dilutes the damage.
+        found.retain(|wasm| wasm.len() < 20_000);
+        found
+    })
+}
+
+fn original(case: &mut Case<'_>) -> Option<Vec<u8>> {
+    match case.random.below(5) {
+        0 | 1 => Some(case.random.pick(corpus()).clone()),
+        2 => generate::terminating(&mut case.random, Imports::All),
+        _ => generate::anything(&mut case.random),
+    }
+}
+
+pub fn run(case: &mut Case<'_>) -> Verdict {
+    let (Some(mut wasm), Some(other)) = (original(case), original(case)) else {
+        case.count("without a module");
+        return Ok(());
+    };
+    if !case.random.once_in(5) {
+        mutate(&mut case.random, &mut wasm, &other);
+    }
+    case.keep(&wasm);
+    let valid = Validator::new_with_features(FEATURES).validate_all(&wasm);
+    let module = match (Module::new(engine(), &wasm), valid) {
+        (Ok(module), Ok(_)) => module,
+        (Ok(_), Err(reason)) => return Err(format!("accepted, but wasmparser says: {reason}")),
+        (Err(error), valid) => {
+            return match (error.kind(), valid) {
+                (ErrorKind::InvalidModule | ErrorKind::Unsupported, Err(_)) => {
+                    case.count("refused");
+                    Ok(())
+                }
+                (ErrorKind::Limit, _) => {
+                    case.count("too large");
+                    Ok(())
+                }
+                // wasmparser lets an import kind of custom descriptors through, whatever the features.
+                (ErrorKind::Unsupported, Ok(_)) if error.message().contains("exact function") => Ok(()),
+                // The text format is accepted too, and tells from the first bytes.
+                (ErrorKind::InvalidModule, Ok(_)) if !wasm.starts_with(b"\0asm") => Ok(()),
+                (_, Ok(_)) => Err(format!("valid, but refused: {error:?}")),
+                (_, Err(reason)) => Err(format!("{error:?}; wasmparser says: {reason}")),
+            };
+        }
+    };
+    case.count("accepted");
+    if module.imports().len() == 0 && !starts(&wasm) { instantiate(case, &module) } else { Ok(()) }
+}
+
+/// Whether there is a start function. It may run for ever.
+fn starts(wasm: &[u8]) -> bool {
+    Parser::new(0).parse_all(wasm).any(|payload| matches!(payload, Ok(Payload::StartSection { .. })))
+}
+
+fn instantiate(case: &mut Case<'_>, module: &Module) -> Verdict {
+    let data: Arc<u8> = Arc::default();
+    let pre = match Linker::new(engine()).instantiate_pre(module) {
+        Ok(pre) => pre,
+        Err(error) if error.kind() == ErrorKind::Limit => return Ok(()),
+        Err(error) => return Err(format!("not linked: {error:?}")),
+    };
+    for _ in 0..2 {
+        match pre.fresh(data.clone()) {
+            Ok(instance) => {
+                case.count("instantiated");
+                for export in module.exports() {
+                    if let ExternType::Memory(ty) = export.ty {
+                        let memory = pre.memory(export.name).map_err(|e| format!("{e:?}"))?;
+                        let size = instance.memory_size(&memory).map_err(|e| format!("{e:?}"))?;
+                        if size != ty.minimum << 16 {
+                            return Err(format!("memory `{}` has {size} bytes, its type is {ty:?}", export.name));
+                        }
+                    }
+                }
+            }
+            Err(error) => match error.trap_code() {
+                Some(TrapCode::MemoryOutOfBounds | TrapCode::TableOutOfBounds) => case.count("trapping segment"),
+                _ => return Err(format!("not instantiated: {error:?}")),
+            },
+        }
+    }
+    Ok(())
+}
