@@ -202,7 +202,7 @@ fn tokens_outlive_their_pre_and_work_with_another_of_the_same_module() {
     drop((module, linker));
     assert_eq!(pre.call((), &token, ()).unwrap(), 3);
     drop((pre, engine));
-    assert_eq!(format!("{:?}", token.clone()).is_empty(), false);
+    assert!(!format!("{:?}", token.clone()).is_empty(), "a token keeps what it names");
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn two_hundred_thousand_operations_leave_nothing_behind() {
         let pre = prepare(&engine);
         let go = pre.typed::<u32, u32>("go").unwrap();
         let echo = pre.bytes_func("echo").unwrap();
-        level(4_000, 2_000, |i| {
+        level(4_500, 2_000, |i| {
             let i = i as u32;
             let _ = pre.call("data".to_owned(), &go, i % 60_000);
             let mut owned = pre.fresh(String::new()).unwrap();
@@ -92,7 +92,7 @@ fn two_hundred_thousand_operations_leave_nothing_behind() {
                 0 => shared.close().unwrap(),
                 _ => drop(shared),
             }
-            if i % 4 == 0 {
+            if i.is_multiple_of(4) {
                 let mut store = Store::new(&engine, "data".to_owned());
                 let instance = pre.instantiate(&mut store).unwrap();
                 let object = ExternRef::new(&mut store, vec![0u8; 1000]);

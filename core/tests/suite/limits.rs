@@ -320,6 +320,47 @@ fn modules_that_declare_huge_things_never_crash() {
     });
 }
 
+#[test]
+fn texts_and_bodies_that_nest_without_end_never_crash() {
+    alone("limits::texts_and_bodies_that_nest_without_end_never_crash", || {
+        let nested = |open: &str, inner: &str, close: &str, n: usize| {
+            format!("(module (func (result i32) {}{inner}{}))", open.repeat(n), close.repeat(n))
+        };
+        let texts = [
+            "(".repeat(1_000_000),
+            "(module ".repeat(100_000),
+            "(;".repeat(1_000_000),
+            format!("(module (func {}", "(block ".repeat(200_000)),
+            nested("(i32.eqz ", "(i32.const 0)", ")", 50_000),
+            nested("(block (result i32) ", "(i32.const 0)", ")", 20_000),
+            nested("(if (result i32) (i32.const 1) (then ", "(i32.const 0)", ") (else (i32.const 1)))", 5_000),
+            nested("(loop (result i32) ", "(i32.const 0)", ")", 20_000),
+            format!("(module (type {}))", "(func (param ".repeat(50_000)),
+            format!(
+                "(module (global i32 {} (i32.const 0) {}))",
+                "(i32.add (i32.const 1) ".repeat(50_000),
+                ")".repeat(50_000)
+            ),
+        ];
+        let check = move || {
+            let engine = engine(|config| {
+                config.cranelift_debug_verifier(false);
+            });
+            for text in &texts {
+                match Module::new(&engine, text) {
+                    Ok(module) => drop(Linker::<()>::new(&engine).instantiate_pre(&module).unwrap().fresh(()).unwrap()),
+                    Err(error) => {
+                        println!("{}: {}", &text[..60], &error.to_string()[..60.min(error.to_string().len())])
+                    }
+                }
+            }
+        };
+        check.clone()();
+        let thread = std::thread::Builder::new().stack_size(256 << 10).spawn(check).unwrap();
+        thread.join().expect("no crash on a small stack either");
+    });
+}
+
 /// The most memory that this process ever had resident.
 fn peak_bytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();

@@ -295,7 +295,7 @@ impl Program {
                 true => format!("(i32.add (i32.const {}) (i32.const {}))", at / 2, at - at / 2),
                 false => format!("(i32.const {at})"),
             };
-            write!(out, "(data {offset} \"{}\")\n", escape(&segment.bytes())).expect("strings take everything");
+            writeln!(out, "(data {offset} \"{}\")", escape(&segment.bytes())).expect("strings take everything");
         }
         if *start {
             out.push_str("(func $start (i64.store (i32.const 250) (i64.const 0x0102030405060708))) (start $start)\n");

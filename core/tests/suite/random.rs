@@ -114,7 +114,7 @@ fn check(program: &Program, pre: &InstancePre<()>) -> Result<(), TestCaseError> 
 
     let functions: Vec<_> = (0..4).map(|i| func(&mut store, &format!("f{i}"))).collect();
     let table = instance.table(&mut store, "t0").unwrap();
-    let mut elements = vec![None; FUNCREFS];
+    let mut elements = [None; FUNCREFS];
     for (i, &f) in image.elements.iter().enumerate() {
         elements[i + 1] = Some(f);
     }
@@ -185,8 +185,14 @@ fn run(program: &Program, engine: &Engine, text: &str) -> Result<(), TestCaseErr
     Ok(())
 }
 
+/// Some seconds' worth; `PROPTEST_CASES` asks for more.
+fn config() -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(400);
+    ProptestConfig { cases, max_shrink_iters: 4000, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, max_shrink_iters: 4000, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn whatever_a_tenant_writes_the_next_instance_equals_its_image(program in program()) {

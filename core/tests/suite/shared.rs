@@ -134,6 +134,7 @@ fn an_id_of_zero_is_never_an_open_instance() {
         // The cell is free now, which it says with an id of zero.
         fails(enter(&pre, (raw.0, 0)), ErrorKind::StaleHandle);
         close((raw.0, 0)).unwrap();
+        fails(enter(&pre, (raw.0, 0)), ErrorKind::StaleHandle);
         fails(enter(&pre, (0, 0)), ErrorKind::StaleHandle);
         fails(enter(&pre, (0, raw.1)), ErrorKind::StaleHandle);
         fails(close((0, 0)), ErrorKind::StaleHandle);
@@ -246,6 +247,31 @@ fn abandoned_instances_do_not_keep_an_engine_that_everybody_dropped() {
         drop(shared);
     }
     assert_eq!(alive.load(Ordering::Relaxed), 0, "data of instances that were the last to go");
+}
+
+#[test]
+fn an_instance_abandoned_while_the_last_pre_goes_is_closed_by_one_of_the_two() {
+    let alive = Arc::new(AtomicUsize::new(0));
+    for _ in 0..300 {
+        let engine = kit::engine(|config| {
+            config.cranelift_debug_verifier(false);
+        });
+        let pre: InstancePre<Counted> = Linker::new(&engine).instantiate_pre(&module(&engine, "(module)")).unwrap();
+        let shared = pre.shared(Counted::new(&alive)).unwrap();
+        let start = Barrier::new(2);
+        std::thread::scope(|scope| {
+            let start = &start;
+            scope.spawn(move || {
+                start.wait();
+                drop((pre, engine));
+            });
+            scope.spawn(move || {
+                start.wait();
+                drop(shared);
+            });
+        });
+        assert_eq!(alive.load(Ordering::Relaxed), 0);
+    }
 }
 
 /// What the hammer's tenants know of each other: the handle, and the number that its data and memory carry.

@@ -180,23 +180,26 @@ fn recursion_through_fresh_instances_ends_with_a_trap() {
     assert_eq!(engine.live_instances(), 0);
 }
 
+/// Calls `body` with at least this many bytes of the stack in use below here.
+fn deep(bytes: usize, body: &mut dyn FnMut()) {
+    fn descend(bottom: usize, body: &mut dyn FnMut()) {
+        let ballast = std::hint::black_box([1u8; 4096]);
+        match (&raw const ballast as usize) < bottom {
+            true => body(),
+            false => descend(bottom, body),
+        }
+        std::hint::black_box(ballast);
+    }
+    let marker = 0u8;
+    descend(&raw const marker as usize - bytes, body);
+}
+
 #[test]
 fn the_host_may_call_a_guest_from_deep_in_its_own_stack() {
-    fn descend(levels: u32, pre: &InstancePre<()>) -> u32 {
-        let ballast = std::hint::black_box([levels; 1000]);
-        let below = match levels {
-            0 => {
-                overflows_cleanly(pre);
-                1
-            }
-            _ => descend(levels - 1, pre) + 1,
-        };
-        below + std::hint::black_box(ballast)[7] - levels
-    }
     let pre = pre(&paranoid(), RECURSION);
     on_stack(1 << 20, move || {
-        for levels in [0, 50, 100, 150] {
-            assert_eq!(descend(levels, &pre), levels + 1);
+        for kib in [0, 100, 300, 500, 700] {
+            deep(kib << 10, &mut || overflows_cleanly(&pre));
         }
     });
 }
@@ -204,16 +207,6 @@ fn the_host_may_call_a_guest_from_deep_in_its_own_stack() {
 #[test]
 fn a_guest_called_with_too_little_stack_left_traps_at_once() {
     // Below the room that is kept for the host, no guest function may start, however small its frame.
-    fn descend(bottom: usize, pre: &InstancePre<()>) -> Result<i32> {
-        let ballast = std::hint::black_box([1u8; 4096]);
-        let here = &raw const ballast as usize;
-        let result = match here < bottom {
-            true => pre.call((), &pre.typed::<(), i32>("work")?, ()),
-            false => descend(bottom, pre),
-        };
-        std::hint::black_box(ballast);
-        result
-    }
     let engine = paranoid();
     // Frames of several sizes: none, some slots, thousands of bytes.
     let locals = |n: usize| -> String { (0..n).map(|i| format!("(i64.load (i32.const {}))", i * 8)).collect() };
@@ -230,11 +223,10 @@ fn a_guest_called_with_too_little_stack_left_traps_at_once() {
         // Larger than any stack that other tests leave for reuse, so that the thread gets just this.
         const STACK: usize = 48 << 20;
         on_stack(STACK, move || {
-            let marker = 0u8;
-            let top = &raw const marker as usize;
+            let work = pre.typed::<(), i32>("work").unwrap();
             // The stack's lowest 128 KiB are the host's.
-            traps(descend(top - STACK + (100 << 10), &pre).map(drop), TrapCode::StackOverflow);
-            pre.call((), &pre.typed::<(), i32>("work").unwrap(), ()).unwrap();
+            deep(STACK - (100 << 10), &mut || traps(pre.call((), &work, ()), TrapCode::StackOverflow));
+            pre.call((), &work, ()).unwrap();
         });
     }
 }

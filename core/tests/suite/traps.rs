@@ -318,6 +318,13 @@ fn wrong_values_are_type_errors_before_anything_runs() {
     assert!(error.message().contains("(i32, f32) -> (i64)"), "{error}");
     assert!(matches!(instance.global(&mut store, "n").unwrap().get(&store).unwrap(), Val::I32(0)));
 
+    fails(f.call_raw(&mut store, &mut [0]), ErrorKind::Type);
+    let r = instance.func(&mut store, "r").unwrap();
+    fails(r.call_raw(&mut store, &mut [0]), ErrorKind::Type);
+    let mut slots = [1, 2, 99];
+    f.call_raw(&mut store, &mut slots).unwrap();
+    assert_eq!(slots, [1, 2, 99], "the result, and what no parameter or result needs");
+
     let mut owned = pre.fresh(()).unwrap();
     fails(owned.call_raw(&pre.func("f").unwrap(), &mut [0]), ErrorKind::Type);
     fails(owned.call_raw(&pre.func("r").unwrap(), &mut [0]), ErrorKind::Type);

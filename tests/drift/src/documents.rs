@@ -43,8 +43,12 @@ fn links_lead_somewhere() {
 #[test]
 fn make_targets_that_documents_name_exist() {
     let makefile = super::read("Makefile");
-    let targets: Vec<&str> =
-        makefile.lines().filter(|l| !l.starts_with(['\t', ' ', '.', '#'])).filter_map(|l| l.split_once(':')).map(|(t, _)| t).collect();
+    let targets: Vec<&str> = makefile
+        .lines()
+        .filter(|l| !l.starts_with(['\t', ' ', '.', '#']))
+        .filter_map(|l| l.split_once(':'))
+        .map(|(t, _)| t)
+        .collect();
     for document in DOCUMENTS {
         for (at, _) in super::read(document).match_indices("`make ") {
             let text = super::read(document);

@@ -101,7 +101,9 @@ fn a_wrong_import_is_found() {
     for (layer, source) in wrong {
         assert_eq!(violations([(layer, "x.rs", source.to_string())].into_iter()).len(), 1, "{source}");
     }
-    assert!(violations([("vm", "x.rs", "// crate::pool\nuse crate::error::Result;".to_string())].into_iter()).is_empty());
+    assert!(
+        violations([("vm", "x.rs", "// crate::pool\nuse crate::error::Result;".to_string())].into_iter()).is_empty()
+    );
 }
 
 #[test]

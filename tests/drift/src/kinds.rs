@@ -93,12 +93,14 @@ fn sentence(text: &str) -> String {
 
 fn go() -> String {
     let mut out = format!("// Code generated from core/src/error.rs. DO NOT EDIT.\n// {ORIGIN}\n\npackage instar\n");
-    for (name, doc, prefix, items) in
-        [("ErrorKind", "ErrorKind says what went wrong.", "Kind", kinds()), ("TrapCode", "TrapCode says why a guest trapped.", "Trap", traps())]
-    {
+    for (name, doc, prefix, items) in [
+        ("ErrorKind", "ErrorKind says what went wrong.", "Kind", kinds()),
+        ("TrapCode", "TrapCode says why a guest trapped.", "Trap", traps()),
+    ] {
         write!(out, "\n// {doc}\ntype {name} uint32\n\nconst (\n").unwrap();
         for item in &items {
-            write!(out, "\t// {prefix}{}: {}.\n\t{prefix}{} {name} = {}\n", item.name, item.text, item.name, item.code).unwrap();
+            write!(out, "\t// {prefix}{}: {}.\n\t{prefix}{} {name} = {}\n", item.name, item.text, item.name, item.code)
+                .unwrap();
         }
         write!(out, ")\n\n// String is the name of the value, the same in every language.\nfunc (v {name}) String() string {{\n\tswitch v {{\n").unwrap();
         for item in &items {

@@ -6,6 +6,7 @@ use instar::{Config, Engine, ErrorKind, ExternType, Linker, Module, TrapCode};
 use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 
 use crate::case::{Case, Verdict};
+use crate::diff::functions;
 use crate::generate::{self, Imports};
 use crate::mutate::mutate;
 
@@ -49,21 +50,24 @@ fn corpus() -> &'static [Vec<u8>] {
     })
 }
 
-fn original(case: &mut Case<'_>) -> Option<Vec<u8>> {
-    match case.random.below(5) {
-        0 | 1 => Some(case.random.pick(corpus()).clone()),
-        2 => generate::terminating(&mut case.random, Imports::All),
-        _ => generate::anything(&mut case.random),
+/// A module before it is damaged, and whether its functions are known to end.
+fn original(case: &mut Case<'_>) -> Option<(Vec<u8>, bool)> {
+    match case.random.below(6) {
+        0 | 1 => Some((case.random.pick(corpus()).clone(), false)),
+        2 => Some((generate::terminating(&mut case.random, Imports::All)?, true)),
+        3 => Some((generate::terminating(&mut case.random, Imports::None)?, true)),
+        _ => Some((generate::anything(&mut case.random)?, false)),
     }
 }
 
 pub fn run(case: &mut Case<'_>) -> Verdict {
-    let (Some(mut wasm), Some(other)) = (original(case), original(case)) else {
+    let (Some((mut wasm, mut ends)), Some((other, _))) = (original(case), original(case)) else {
         case.count("without a module");
         return Ok(());
     };
     if !case.random.once_in(5) {
         mutate(&mut case.random, &mut wasm, &other);
+        ends = false;
     }
     case.keep(&wasm);
     let valid = Validator::new_with_features(FEATURES).validate_all(&wasm);
@@ -90,7 +94,7 @@ pub fn run(case: &mut Case<'_>) -> Verdict {
         }
     };
     case.count("accepted");
-    if module.imports().len() == 0 && !starts(&wasm) { instantiate(case, &module) } else { Ok(()) }
+    if module.imports().len() == 0 && (ends || !starts(&wasm)) { instantiate(case, &module, ends) } else { Ok(()) }
 }
 
 /// Whether there is a start function. It may run for ever.
@@ -98,7 +102,8 @@ fn starts(wasm: &[u8]) -> bool {
     Parser::new(0).parse_all(wasm).any(|payload| matches!(payload, Ok(Payload::StartSection { .. })))
 }
 
-fn instantiate(case: &mut Case<'_>, module: &Module) -> Verdict {
+/// Makes instances, and calls what needs no arguments if that is known to end.
+fn instantiate(case: &mut Case<'_>, module: &Module, ends: bool) -> Verdict {
     let data: Arc<u8> = Arc::default();
     let pre = match Linker::new(engine()).instantiate_pre(module) {
         Ok(pre) => pre,
@@ -107,9 +112,10 @@ fn instantiate(case: &mut Case<'_>, module: &Module) -> Verdict {
     };
     for _ in 0..2 {
         match pre.fresh(data.clone()) {
-            Ok(instance) => {
+            Ok(mut instance) => {
                 case.count("instantiated");
                 for export in module.exports() {
+                    // Before calls, which grow it.
                     if let ExternType::Memory(ty) = export.ty {
                         let memory = pre.memory(export.name).map_err(|e| format!("{e:?}"))?;
                         let size = instance.memory_size(&memory).map_err(|e| format!("{e:?}"))?;
@@ -118,8 +124,19 @@ fn instantiate(case: &mut Case<'_>, module: &Module) -> Verdict {
                         }
                     }
                 }
+                for (name, ty) in functions(module) {
+                    if ends && ty.params().is_empty() && !ty.has_references() {
+                        let func = pre.func(&name).map_err(|e| format!("{e:?}"))?;
+                        let result = instance.call_raw(&func, &mut vec![0; ty.slots()]);
+                        if result.is_err_and(|e| e.trap_code().is_none()) {
+                            return Err(format!("`{name}` fails without a trap"));
+                        }
+                        case.count("calls");
+                    }
+                }
             }
             Err(error) => match error.trap_code() {
+                Some(_) if ends => case.count("trapping start"),
                 Some(TrapCode::MemoryOutOfBounds | TrapCode::TableOutOfBounds) => case.count("trapping segment"),
                 _ => return Err(format!("not instantiated: {error:?}")),
             },

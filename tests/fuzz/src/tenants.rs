@@ -126,7 +126,7 @@ fn alone(case: &mut Case<'_>, pre: &InstancePre<Answers>, module: &Module, numbe
     };
     for (name, ty) in functions(module) {
         let func = pre.func(&name).map_err(|e| format!("{e:?}"))?;
-        if ty.params().iter().chain(ty.results()).any(|t| t.is_reference()) {
+        if ty.has_references() {
             continue;
         }
         let mut slots: Vec<u64> = (0..ty.slots()).map(|_| random.bits()).collect();
