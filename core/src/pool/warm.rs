@@ -134,8 +134,9 @@ impl WarmPool {
         self.shards.iter().map(|s| s.lock().idle.len()).sum()
     }
 
+    /// Resets a slot and takes it back. Gives the shard's hold on a closed pool, to be dropped by the caller.
     #[inline]
-    fn release(&self, mut slot: Box<Slot>) {
+    fn release(&self, mut slot: Box<Slot>) -> Option<Arc<WarmPool>> {
         let home = slot.home;
         let kept = match self.keeps_slots.then(|| slot.reset(&self.recipe)) {
             Some(Ok(())) => Some(slot),
@@ -153,13 +154,12 @@ impl WarmPool {
         shard.live -= 1;
         if !shard.closed {
             shard.idle.extend(kept);
-            return;
+            return None;
         }
         let pool = if shard.live == 0 { shard.pool.take() } else { None };
         drop(shard);
-        // `self` may end with `pool`, so nothing of it is used below.
         drop(kept);
-        drop(pool);
+        pool
     }
 }
 
@@ -199,6 +199,8 @@ impl Drop for Lease {
         // SAFETY: taken once, here.
         let slot = unsafe { ManuallyDrop::take(&mut self.0) };
         // SAFETY: the slot's home shard keeps the pool alive while the slot is live.
-        unsafe { slot.pool.as_ref() }.release(slot);
+        let last = unsafe { slot.pool.as_ref() }.release(slot);
+        // The pool may end here, when nothing borrows it any more.
+        drop(last);
     }
 }
