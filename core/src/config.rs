@@ -1,6 +1,5 @@
 //! [`Config`]: what an engine is built from. Checked in one place, `Engine::new`.
 
-use crate::artifact::layout::MEMORY32_MAX_BYTES;
 use crate::error::{Result, bail};
 
 /// Choices that change the compiled code. Recorded with it: code runs only in an engine with the same choices.
@@ -172,7 +171,7 @@ impl Default for Tunables {
             nan_canonicalization: false,
             relaxed_simd_deterministic: false,
             signals_based_traps: true,
-            memory_reservation: MEMORY32_MAX_BYTES,
+            memory_reservation: 4 << 30,
             memory_guard_size: 32 << 20,
             heap_spectre_mitigation: true,
             table_spectre_mitigation: true,
