@@ -76,6 +76,8 @@ pub struct DirectResult {
 pub struct VmStore {
     /// Lowest stack address that wasm frames may reach; checked in every prologue.
     pub stack_limit: usize,
+    /// The runtime's own hook for limits on growth, or null; compiled code never looks inside.
+    pub limiter: *const c_void,
 }
 
 /// Start of every instance's context. Compiled code gets its address as the first, hidden parameter.
@@ -158,10 +160,14 @@ pub struct VmHostContext {
     pub caller: *mut VmContext,
 }
 
+/// What a `grow` builtin returns when the guest's call is to end: the caller raises
+/// [`HostError`](crate::error::TrapCode::HostError).
+pub const GROW_STOPPED: u64 = u64::MAX - 1;
+
 /// Functions of the runtime that compiled code calls through the context, all with the platform's C convention.
 ///
 /// `index` parameters are the module's own index spaces. Those that return `u32` return 0 or a trap code, with which the
-/// caller raises; `grow` functions return the old size or -1 as the spec says.
+/// caller raises; `grow` functions return the old size, -1 as the spec says, or [`GROW_STOPPED`].
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct VmBuiltins {

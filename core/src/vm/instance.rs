@@ -289,6 +289,11 @@ impl VmInstance {
         &self.memories
     }
 
+    /// Number of tables that the instance defines.
+    pub fn table_count(&self) -> usize {
+        self.tables.len()
+    }
+
     /// Storage of the `index`-th table that the instance defines.
     pub fn table_storage(&mut self, index: usize) -> &mut TableStorage {
         &mut self.tables[index]
