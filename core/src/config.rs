@@ -122,7 +122,7 @@ features! {
 }
 
 impl Features {
-    /// No feature that can be switched.
+    #[cfg(test)]
     pub const NONE: Features = Features(0);
 
     /// Whether all features of `other` are in `self`.
@@ -130,7 +130,6 @@ impl Features {
         self.0 & other.0 == other.0
     }
 
-    #[allow(dead_code)]
     /// The features as a number that stays the same from version to version.
     pub fn bits(self) -> u32 {
         self.0
