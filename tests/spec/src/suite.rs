@@ -92,6 +92,7 @@ pub const PENDING: &[&str] = &[
     "custom-page-sizes",
     "function-references",
     "memory64",
+    "own",
     "relaxed-simd",
     "simd",
     "tail-call",
