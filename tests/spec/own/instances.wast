@@ -62,5 +62,6 @@
   (func $start (drop (call $next)))
   (start $start))
 (assert_return (get $a "count") (i64.const 71))
-(module instance $starts)
-(module instance $starts)
+(module instance $first $starts)
+(module instance $second $starts)
+(assert_return (get $a "count") (i64.const 73))

@@ -4,7 +4,7 @@
   (type $i32 (func (result i32)))
   (table $t (export "t") i64 6 12 funcref)
   (table $small (export "small") 6 12 funcref)
-  (table $objects i64 2 externref)
+  (table $objects i64 2 100 externref)
   (elem (table $t) (i64.const 1) func $one $two)
   (elem $passive func $three $four $five)
   (func $one (result i32) (i32.const 1))
@@ -118,7 +118,7 @@
 (assert_unlinkable (module (import "m" "t" (table 12 12 funcref))) "incompatible import type")
 (assert_unlinkable (module (import "m" "small" (table i64 6 12 funcref))) "incompatible import type")
 (assert_unlinkable (module (import "m" "t" (table i64 13 funcref))) "incompatible import type")
-(assert_unlinkable (module (import "m" "t" (table i64 12 11 funcref))) "incompatible import type")
+(assert_unlinkable (module (import "m" "t" (table i64 1 11 funcref))) "incompatible import type")
 (assert_unlinkable (module (import "spectest" "table" (table i64 10 20 funcref))) "incompatible import type")
 
 ;; Two instances, one table.
