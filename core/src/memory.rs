@@ -3,7 +3,7 @@
 use std::ptr::NonNull;
 
 use crate::artifact::info::MemoryType;
-use crate::artifact::layout::{VmMemory, WASM_PAGE_BYTES};
+use crate::artifact::layout::VmMemory;
 use crate::error::{Result, error};
 use crate::store::{AsContext, AsContextMut, StoreOpaque};
 use crate::synthetic;
@@ -56,13 +56,23 @@ impl Memory {
         Ok(MemoryType { minimum: definition.length as u64 / ty.page_size(), ..ty })
     }
 
-    /// Size in WebAssembly pages of 64 KiB.
+    /// The type, with the current size as its minimum.
     ///
     /// # Errors
     ///
     /// `StaleHandle` when the memory belongs to another store. So do all other methods.
+    pub fn ty(&self, store: impl AsContext) -> Result<MemoryType> {
+        self.current_type(store.as_context().opaque())
+    }
+
+    /// Size in the memory's pages: of 64 KiB, unless its type says otherwise.
     pub fn size(&self, store: impl AsContext) -> Result<u64> {
-        Ok(self.data_size(store)? as u64 / WASM_PAGE_BYTES)
+        Ok(self.ty(store)?.minimum)
+    }
+
+    /// Size of the memory's pages in bytes.
+    pub fn page_size(&self, store: impl AsContext) -> Result<u64> {
+        Ok(self.ty(store)?.page_size())
     }
 
     /// Size in bytes.
@@ -96,7 +106,7 @@ impl Memory {
             .ok_or_else(|| out_of_bounds("write", address, bytes.len(), definition))
     }
 
-    /// Grows by `pages`; gives the old size in pages.
+    /// Grows by `pages` of the memory's own size; gives the old size in pages.
     ///
     /// # Errors
     ///
@@ -106,12 +116,30 @@ impl Memory {
         let definition = self.raw(context.opaque())?;
         // SAFETY: the store is borrowed exclusively.
         let definition = unsafe { &mut *definition };
-        let length = definition.length as u64 / WASM_PAGE_BYTES;
         // SAFETY: the memory is alive with its store.
-        unsafe { vm::owner(definition) }
-            .grow(definition, pages)
-            .ok_or_else(|| error!(Limit, "a memory of {length} pages cannot grow by {pages}: its maximum, max_memory_pages or the system forbids it"))
+        unsafe { grow(definition, pages) }
     }
+}
+
+/// Grows a memory for the host.
+///
+/// # Errors
+///
+/// `Limit` when the type's or the engine's maximum forbids it, or there is no memory; nothing changes then.
+///
+/// # Safety
+///
+/// The definition is that of a live memory that nobody else uses.
+pub(crate) unsafe fn grow(definition: &mut VmMemory, pages: u64) -> Result<u64> {
+    // SAFETY: the memory is alive.
+    let memory = unsafe { vm::owner(definition) };
+    let size = definition.length as u64 / memory.ty().page_size();
+    memory.grow(definition, pages).ok_or_else(|| {
+        error!(
+            Limit,
+            "a memory of {size} pages cannot grow by {pages}: its maximum, max_memory_pages or the system forbids it"
+        )
+    })
 }
 
 pub(crate) fn out_of_bounds(what: &str, address: u64, len: usize, definition: &VmMemory) -> crate::Error {

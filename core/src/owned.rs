@@ -3,11 +3,10 @@
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
-use crate::artifact::layout::WASM_PAGE_BYTES;
 use crate::error::{Result, bail, error};
 use crate::func::call_typed;
 use crate::image::InstanceImage;
-use crate::memory::out_of_bounds;
+use crate::memory::{grow, out_of_bounds};
 use crate::pool::cell::StoreCell;
 use crate::pool::warm::Lease;
 use crate::pre::{BytesFunc, ExportFunc, ExportMemory, TypedExport, initialise};
@@ -171,7 +170,7 @@ impl<T: 'static> OwnedInstance<T> {
             .ok_or_else(|| out_of_bounds("write", address, bytes.len(), definition))
     }
 
-    /// Grows a memory by `pages` of 64 KiB; gives the old size in pages.
+    /// Grows a memory by `pages` of its own size (64 KiB, unless its type says otherwise); gives the old size in pages.
     ///
     /// # Errors
     ///
@@ -180,14 +179,8 @@ impl<T: 'static> OwnedInstance<T> {
         let definition = memory.definition(&self.lease().slot().instance)?;
         // SAFETY: the memory is alive with the instance, which is borrowed exclusively.
         let definition = unsafe { &mut *definition };
-        let old = definition.length as u64 / WASM_PAGE_BYTES;
         // SAFETY: as above.
-        unsafe { memory::owner(definition) }.grow(definition, pages).ok_or_else(|| {
-            error!(
-                Limit,
-                "a memory of {old} pages cannot grow by {pages}: its maximum, max_memory_pages or the system forbids it"
-            )
-        })
+        unsafe { grow(definition, pages) }
     }
 }
 

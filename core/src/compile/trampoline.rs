@@ -22,7 +22,6 @@ use super::access::Access;
 use super::traps;
 use crate::artifact::info::{FuncType, slots as slots_of};
 use crate::artifact::layout::{VmBuiltins, VmContext, VmFuncRef, VmHostContext};
-use crate::error::TrapCode;
 
 /// Which way a trampoline leads.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -50,7 +49,7 @@ pub(super) fn build(
 fn build_entry(func: &mut Function, context: &mut FunctionBuilderContext, isa: &dyn TargetIsa, ty: &FuncType) {
     func.name = UserFuncName::user(1, 0);
     func.signature = c_signature(isa.default_call_conv(), &[types::I64, types::I64], Some(types::I32));
-    let access = Access::new(func);
+    let access = Access::new(func, false);
     let mut builder = FunctionBuilder::new(func, context);
     let (entry, normal, landing) = (builder.create_block(), builder.create_block(), builder.create_block());
     builder.append_block_params_for_function_params(entry);
@@ -92,7 +91,7 @@ fn build_entry(func: &mut Function, context: &mut FunctionBuilderContext, isa: &
 fn build_host_call(func: &mut Function, context: &mut FunctionBuilderContext, isa: &dyn TargetIsa, ty: &FuncType) {
     func.name = UserFuncName::user(2, 0);
     func.signature = wasm_signature(ty);
-    let access = Access::new(func);
+    let access = Access::new(func, false);
     let mut builder = FunctionBuilder::new(func, context);
     let (entry, done, failed) = (builder.create_block(), builder.create_block(), builder.create_block());
     builder.set_cold_block(failed);
@@ -126,7 +125,7 @@ fn build_host_call(func: &mut Function, context: &mut FunctionBuilderContext, is
     let raise = builder.ins().load(types::I64, access.vm, builtins, field(offset_of!(VmBuiltins, raise)));
     let raise_signature = builder.import_signature(c_signature(convention, &[types::I64, types::I32], None));
     builder.ins().call_indirect(raise_signature, raise, &[caller, trap_code]);
-    builder.ins().trap(traps::to_cranelift(TrapCode::Unreachable));
+    builder.ins().trap(traps::NEVER);
 
     builder.switch_to_block(done);
     let results = load_slots(&mut builder, access.stack, slots, ty.results());
