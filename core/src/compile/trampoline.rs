@@ -31,6 +31,16 @@ pub(super) enum Direction {
     HostCall,
 }
 
+impl Direction {
+    /// What a debugger shows before the type.
+    pub fn name(self) -> &'static str {
+        match self {
+            Direction::Entry => "host-to-wasm",
+            Direction::HostCall => "wasm-to-host",
+        }
+    }
+}
+
 /// Builds a trampoline for functions of type `ty`.
 pub(super) fn build(
     direction: Direction,
