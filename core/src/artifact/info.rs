@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::layout::{GlobalPlace, MEMORY32_MAX_BYTES};
+use super::words::{Blob, FunctionNames, Words};
 
 /// A value type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -315,11 +316,14 @@ pub struct DataSegment {
     pub bytes: Range<usize>,
 }
 
+/// A null reference among [`Elements::Functions`].
+pub const NULL_ELEMENT: u32 = u32::MAX;
+
 /// The elements of an element segment.
 #[derive(Clone, Debug)]
 pub enum Elements {
-    /// Function indices; all are in [`ModuleInfo::escaped_functions`].
-    Functions(Box<[u32]>),
+    /// Functions by their positions in [`ModuleInfo::escaped_functions`], or [`NULL_ELEMENT`].
+    Functions(Words),
     /// One constant expression per element.
     Expressions(Box<[ConstExpr]>),
 }
@@ -364,8 +368,9 @@ pub struct ModuleInfo {
     pub types: Vec<FuncType>,
     pub imports: Vec<Import>,
     pub exports: Vec<Export>,
-    /// Type index of every function.
-    pub functions: Vec<u32>,
+    /// Type index of every function. Those of imports, exports and the start function were checked when the module was
+    /// loaded, all others are to be checked when they are used.
+    pub functions: Words,
     pub memories: Vec<MemoryType>,
     pub tables: Vec<TableDecl>,
     pub globals: Vec<GlobalDecl>,
@@ -376,13 +381,17 @@ pub struct ModuleInfo {
     pub start: Option<u32>,
     /// Functions that can be reached other than by a direct call (exported, in an element segment, named by `ref.func`,
     /// or the start function), ascending, without repetition: each has a function reference in the context.
-    pub escaped_functions: Vec<u32>,
+    pub escaped_functions: Words,
     pub data_segments: Vec<DataSegment>,
     pub element_segments: Vec<ElementSegment>,
-    /// The bytes of all data segments.
-    pub data: Vec<u8>,
-    /// Names of functions from the name section: (function index, name), ascending.
-    pub function_names: Vec<(u32, String)>,
+    /// The bytes of data segments. Of a loaded module: of those that are not in its image.
+    pub data: Blob,
+    /// From the name section.
+    pub function_names: FunctionNames,
+    /// Where the contents of the code section start in the wasm binary. Addresses in wasm's DWARF count from there.
+    pub code_section_start: u32,
+    /// Custom sections `.debug_*`, as they are.
+    pub debug_sections: Vec<(String, Blob)>,
 }
 
 impl ModuleInfo {

@@ -2,7 +2,7 @@
 
 use super::Compiler;
 use crate::artifact::Compiled;
-use crate::artifact::info::{ConstOp, Elements, EntityIndex, RefType, SegmentMode};
+use crate::artifact::info::{ConstOp, Elements, EntityIndex, NULL_ELEMENT, RefType, SegmentMode};
 use crate::config::{Features, Tunables};
 use crate::error::{Error, ErrorKind, TrapCode};
 
@@ -264,7 +264,7 @@ mod with_text {
         )
         .info;
         assert_eq!(info.name.as_deref(), Some("name"));
-        assert_eq!(info.escaped_functions, [0, 1, 2, 3]);
+        assert_eq!(*info.escaped_functions, [0, 1, 2, 3]);
         assert_eq!(info.start, Some(1));
         assert_eq!(info.export("memory"), Some(EntityIndex::Memory(0)));
         assert_eq!((info.memories[0].minimum, info.memories[0].maximum), (1, Some(2)));
@@ -274,10 +274,10 @@ mod with_text {
         let SegmentMode::Active { target: 0, offset } = &info.element_segments[0].mode else { panic!("active") };
         assert_eq!(**offset, [ConstOp::GlobalGet(0)]);
         assert!(matches!(&info.element_segments[0].elements, Elements::Functions(f) if **f == [0, 3]));
-        assert!(matches!(&info.element_segments[1].elements, Elements::Expressions(e) if *e[0] == [ConstOp::Bits(0)]));
-        assert_eq!(info.data, b"abcde");
+        assert!(matches!(&info.element_segments[1].elements, Elements::Functions(f) if **f == [NULL_ELEMENT]));
+        assert_eq!(*info.data, *b"abcde");
         assert_eq!(info.data_segments[1].bytes, 3..5);
-        assert!(info.function_names.contains(&(2, "k".into())));
+        assert_eq!(info.function_names.get(2), Some("k"));
     }
 
     #[test]
