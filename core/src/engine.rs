@@ -2,9 +2,9 @@
 
 use std::any::Any;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, RwLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, Weak};
 
-use crate::artifact::info::FuncType;
+use crate::artifact::info::{FuncType, ModuleInfo};
 #[cfg(feature = "compile")]
 use crate::compile::Compiler;
 use crate::config::Config;
@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::image::InstanceImage;
 use crate::pool::cell::StoreCell;
 use crate::pool::engine::EnginePool;
+use crate::types::TypeRegistry;
 use crate::vm::instance::InstanceLimits;
 use crate::vm::module::VmModule;
 use crate::vm::unwind;
@@ -34,13 +35,6 @@ struct Inner {
 pub(crate) struct Loaded {
     pub vm: Arc<VmModule>,
     pub image: Arc<InstanceImage>,
-}
-
-/// Engine-wide ids of function types.
-#[derive(Default)]
-struct TypeRegistry {
-    ids: HashMap<FuncType, u32>,
-    types: Vec<FuncType>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -114,28 +108,41 @@ impl Engine {
         Engine(inner.expect("an open store keeps its engine alive"))
     }
 
-    /// The engine-wide id of a type.
-    pub(crate) fn type_id(&self, ty: &FuncType) -> u32 {
-        let mut registry = self.0.types.write().unwrap_or_else(|e| e.into_inner());
-        if let Some(&id) = registry.ids.get(ty) {
-            return id;
-        }
-        let id = u32::try_from(registry.types.len()).expect("memory ends before type ids do");
-        registry.types.push(ty.clone());
-        registry.ids.insert(ty.clone(), id);
-        id
+    /// The engine's id of a function type, for [`HeapType::Concrete`](crate::HeapType::Concrete). Equal types have equal
+    /// ids.
+    ///
+    /// # Errors
+    ///
+    /// `Type` when the type mentions ids that are none of this engine.
+    pub fn type_id(&self, ty: &FuncType) -> Result<u32> {
+        self.0.types.write().unwrap_or_else(|e| e.into_inner()).id(ty)
     }
 
-    /// The type with this id.
-    pub(crate) fn func_type(&self, id: u32) -> FuncType {
-        self.0.types.read().unwrap_or_else(|e| e.into_inner()).types[id as usize].clone()
+    /// The function type with this id; `None` when the engine has no such type.
+    pub fn func_type(&self, id: u32) -> Option<FuncType> {
+        self.types().get(id).cloned()
+    }
+
+    /// The type of a function of this engine.
+    pub(crate) fn known_type(&self, id: u32) -> FuncType {
+        self.func_type(id).expect("functions have types of their engine")
+    }
+
+    /// All function types.
+    pub(crate) fn types(&self) -> RwLockReadGuard<'_, TypeRegistry> {
+        self.0.types.read().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Gives a compiled module the ids of this engine instead of its own indices of types.
+    fn adopt_types(&self, info: &mut ModuleInfo) -> Result<Box<[u32]>> {
+        self.0.types.write().unwrap_or_else(|e| e.into_inner()).adopt(info)
     }
 
     /// Compiles and loads a module.
     #[cfg(feature = "compile")]
     pub(crate) fn load(&self, wasm: &[u8]) -> Result<Loaded> {
-        let compiled = self.0.compiler.compile(wasm)?;
-        let type_ids = compiled.info.types.iter().map(|ty| self.type_id(ty)).collect();
+        let mut compiled = self.0.compiler.compile(wasm)?;
+        let type_ids = self.adopt_types(&mut compiled.info)?;
         let image = Arc::new(InstanceImage::build(&compiled.info)?);
         Ok(Loaded { vm: Arc::new(VmModule::load(compiled, type_ids)?), image })
     }

@@ -1,6 +1,7 @@
 //! [`Extern`]: what can be imported and exported; and the matching of imports.
 
-use crate::artifact::info::{EntityIndex, ExternType};
+use crate::artifact::info::{EntityIndex, ExternType, ValType};
+use crate::engine::Engine;
 use crate::error::Result;
 use crate::func::Func;
 use crate::global::Global;
@@ -56,11 +57,7 @@ impl Extern {
     /// The type, with the current size of a memory or table as its minimum.
     pub(crate) fn current_type(&self, store: &StoreOpaque) -> Result<ExternType> {
         Ok(match self {
-            Extern::Func(func) => {
-                let reference = func.raw(store)?;
-                // SAFETY: the reference belongs to an instance of `store`.
-                ExternType::Func(store.engine().func_type(unsafe { (*reference).type_id }))
-            }
+            Extern::Func(func) => ExternType::Func(store.engine().known_type(func.type_id(store)?)),
             Extern::Memory(memory) => ExternType::Memory(memory.current_type(store)?),
             Extern::Table(table) => ExternType::Table(table.current_type(store)?),
             Extern::Global(global) => ExternType::Global(global.type_in(store)?),
@@ -76,7 +73,9 @@ fn limits_match(wanted: (u64, Option<u64>), given: (u64, Option<u64>)) -> bool {
 pub(crate) fn matches(wanted: &ExternType, given: &ExternType) -> bool {
     match (wanted, given) {
         (ExternType::Func(w), ExternType::Func(g)) => w == g,
-        (ExternType::Global(w), ExternType::Global(g)) => w == g,
+        // Whoever may write a global must mean the same type as those who read it.
+        (ExternType::Global(w), ExternType::Global(g)) if w.mutable || g.mutable => w == g,
+        (ExternType::Global(w), ExternType::Global(g)) => g.content.matches(w.content),
         (ExternType::Memory(w), ExternType::Memory(g)) => limits_match((w.minimum, w.maximum), (g.minimum, g.maximum)),
         (ExternType::Table(w), ExternType::Table(g)) => {
             w.element == g.element && limits_match((w.minimum, w.maximum), (g.minimum, g.maximum))
@@ -85,16 +84,22 @@ pub(crate) fn matches(wanted: &ExternType, given: &ExternType) -> bool {
     }
 }
 
-/// A type in words, for error messages.
-pub(crate) fn describe(ty: &ExternType) -> String {
+/// A type of this engine in words, for error messages.
+pub(crate) fn describe(engine: &Engine, ty: &ExternType) -> String {
+    let types = engine.types();
     let limits = |min: u64, max: Option<u64>, unit: &str| match max {
         Some(max) => format!("{min} to {max} {unit}"),
         None => format!("at least {min} {unit}"),
     };
     match ty {
-        ExternType::Func(ty) => format!("function {ty}"),
+        ExternType::Func(ty) => format!("function {}", types.show_func(ty)),
         ExternType::Memory(ty) => format!("memory of {}", limits(ty.minimum, ty.maximum, "pages")),
-        ExternType::Table(ty) => format!("table of {} {}", limits(ty.minimum, ty.maximum, "elements"), ty.element),
-        ExternType::Global(ty) => format!("{} global {}", if ty.mutable { "mutable" } else { "constant" }, ty.content),
+        ExternType::Table(ty) => {
+            let element = types.show(ValType::Ref(ty.element));
+            format!("table of {} {element}", limits(ty.minimum, ty.maximum, "elements"))
+        }
+        ExternType::Global(ty) => {
+            format!("{} global {}", if ty.mutable { "mutable" } else { "constant" }, types.show(ty.content))
+        }
     }
 }

@@ -85,7 +85,7 @@ impl<T: 'static> Linker<T> {
     ///
     /// # Errors
     ///
-    /// `Link` when the name is taken.
+    /// `Link` when the name is taken; `Type` when the type mentions types that are none of the engine's.
     pub fn func_new(
         &mut self,
         module: &str,
@@ -93,6 +93,7 @@ impl<T: 'static> Linker<T> {
         ty: FuncType,
         func: impl Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<()> + Send + Sync + 'static,
     ) -> Result<&mut Self> {
+        self.engine.types().check(ty.mentioned())?;
         self.insert(module, name, Definition::Host(Arc::new(HostFunc::dynamic(ty, func))))
     }
 
@@ -183,15 +184,15 @@ impl<T: 'static> Linker<T> {
             let what = format!("`{}.{}`", import.module, import.name);
             let definition = self.definitions.get(import.module).and_then(|names| names.get(import.name));
             let Some(definition) = definition else {
-                bail!(Link, "import {what} is not defined: the module wants a {}", describe(&import.ty));
+                bail!(Link, "import {what} is not defined: the module wants a {}", describe(&self.engine, &import.ty));
             };
             let check = |given: ExternType| match matches(&import.ty, &given) {
                 true => Ok(()),
                 false => Err(error!(
                     Link,
                     "import {what} is of another type: the module wants a {}, it is a {}",
-                    describe(&import.ty),
-                    describe(&given)
+                    describe(&self.engine, &import.ty),
+                    describe(&self.engine, &given)
                 )),
             };
             imports.push(match definition {

@@ -4,7 +4,7 @@ use std::ptr::NonNull;
 
 use crate::artifact::info::{TableType, ValType};
 use crate::artifact::layout::VmTable;
-use crate::error::{Result, bail, error};
+use crate::error::{Result, error};
 use crate::store::{AsContext, AsContextMut, StoreOpaque};
 use crate::synthetic;
 use crate::val::Val;
@@ -29,10 +29,11 @@ impl Table {
     ///
     /// `Type` when `init` does not fit; `PoolExhausted` or `Os`: a host-made table takes a slot.
     pub fn new(mut store: impl AsContextMut, ty: TableType, init: Val) -> Result<Self> {
-        check_element(ty, &init)?;
-        let table = synthetic::table(&mut store, ty)?;
         let mut context = store.as_context_mut();
+        check_element(ty, &init, context.opaque())?;
         let slot = init.to_slot(context.opaque())?;
+        let table = synthetic::table(&mut store, ty, slot)?;
+        let mut context = store.as_context_mut();
         let definition = table.raw(context.opaque())?;
         // SAFETY: the table was made just now; the range is all of it.
         unsafe { vm::fill(&mut *definition, 0, slot, ty.minimum) }.map_err(crate::Error::trap)?;
@@ -92,7 +93,7 @@ impl Table {
         let mut context = store.as_context_mut();
         let store = context.opaque();
         let ty = self.current_type(store)?;
-        check_element(ty, &value)?;
+        check_element(ty, &value, store)?;
         let slot = value.to_slot(store)?;
         let definition = self.raw(store)?;
         // SAFETY: the store is borrowed exclusively; the value was checked.
@@ -109,7 +110,7 @@ impl Table {
         let mut context = store.as_context_mut();
         let store = context.opaque();
         let ty = self.current_type(store)?;
-        check_element(ty, &init)?;
+        check_element(ty, &init, store)?;
         let slot = init.to_slot(store)?;
         let definition = self.raw(store)?;
         // SAFETY: the store is borrowed exclusively; the value was checked.
@@ -123,9 +124,6 @@ impl Table {
     }
 }
 
-fn check_element(ty: TableType, value: &Val) -> Result<()> {
-    if value.ty() != ValType::Ref(ty.element) {
-        bail!(Type, "an element must be {}, got {}", ty.element, value.ty());
-    }
-    Ok(())
+fn check_element(ty: TableType, value: &Val, store: &StoreOpaque) -> Result<()> {
+    value.check(ValType::Ref(ty.element), store, |must, is| error!(Type, "an element must be {must}, got {is}"))
 }

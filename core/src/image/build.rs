@@ -44,13 +44,13 @@ type TableImages = (Box<[Box<[u32]>]>, Box<[u32]>);
 fn tables(info: &ModuleInfo) -> TableImages {
     let imported = info.imported_tables as usize;
     let mut images: Vec<Vec<u32>> = vec![Vec::new(); info.tables.len() - imported];
+    // What a table's elements are before any segment. Without segments the instance fills them in, see `prepare`.
+    let background = |table: usize| match &info.tables[imported + table].init {
+        Some(init) => constant_function(init),
+        None => Some(NULL),
+    };
     // A table leaves the image at its first segment that depends on the instance: later ones must not go before it.
-    let mut closed = vec![false; images.len()];
-    for (image, decl) in images.iter_mut().zip(&info.tables[imported..]) {
-        if let Some(function) = decl.init.as_ref().and_then(|e| constant_function(e)).filter(|&f| f != NULL) {
-            image.resize(decl.ty.minimum as usize, function);
-        }
-    }
+    let mut closed: Vec<bool> = (0..images.len()).map(|table| background(table).is_none()).collect();
     let mut dynamic = Vec::new();
     for (i, segment) in info.element_segments.iter().enumerate() {
         let SegmentMode::Active { target, offset } = &segment.mode else { continue };
@@ -67,12 +67,12 @@ fn tables(info: &ModuleInfo) -> TableImages {
             let start = constant(offset)?;
             let end = start.checked_add(segment.elements.len() as u64)?;
             (end <= ty.minimum && ty.element.is_function()).then_some(())?;
-            Some((table, start as usize, functions(&segment.elements)?))
+            Some((table, start as usize, functions(&segment.elements)?, background(table)?))
         });
         match known {
-            Some((table, start, functions)) => {
+            Some((table, start, functions, background)) => {
                 let image = &mut images[table];
-                image.resize(info.tables[imported + table].ty.minimum as usize, NULL);
+                image.resize(info.tables[imported + table].ty.minimum as usize, background);
                 image[start..start + functions.len()].copy_from_slice(&functions);
             }
             None => {
