@@ -47,7 +47,7 @@ impl Extern {
             // SAFETY: the instance belongs to `store`.
             EntityIndex::Table(index) => Extern::Table(unsafe { Table::from_definition(instance.table(index), store) }),
             EntityIndex::Global(index) => {
-                let ty = instance.module().info.globals[index as usize].ty;
+                let ty = instance.global_type(index);
                 // SAFETY: the instance belongs to `store`.
                 Extern::Global(unsafe { Global::from_definition(instance.global(index), ty, store) })
             }

@@ -225,6 +225,6 @@ fn import_value(item: &Extern, store: &StoreOpaque) -> Result<ImportValue> {
         }
         Extern::Memory(memory) => ImportValue::Memory(memory.raw(store)?),
         Extern::Table(table) => ImportValue::Table(table.raw(store)?),
-        Extern::Global(global) => ImportValue::Global(global.raw(store)?),
+        Extern::Global(global) => ImportValue::Global(global.raw(store)?, global.ty()),
     })
 }

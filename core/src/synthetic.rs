@@ -58,7 +58,7 @@ pub(crate) fn table<T: 'static>(mut store: impl AsContextMut<Data = T>, ty: Tabl
         let init = Arc::new(VmGlobal { bits: [init, 0] });
         encoder.section(2, [import_header(0x03), encoder.val_type(content)?, vec![0]].concat());
         encoder.section(4, [vec![1, 0x40, 0], declared, vec![0x23, 0, 0x0b]].concat());
-        imports.push(ImportValue::Global(Arc::as_ptr(&init).cast_mut()));
+        imports.push(ImportValue::Global(Arc::as_ptr(&init).cast_mut(), GlobalType { content, mutable: false }));
         keeps = Some(init);
         owner = Some(store.as_context_mut().opaque().id());
     }

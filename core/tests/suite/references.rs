@@ -343,6 +343,31 @@ fn globals_and_tables_are_imported_as_what_they_are() {
 }
 
 #[test]
+fn what_is_exported_again_keeps_the_type_it_was_made_with() {
+    let engine = paranoid();
+    let mut store = Store::new(&engine, ());
+    let mut linker = Linker::new(&engine);
+    let types = "(type $f (func (result i32)))";
+    let steps = [
+        ("a", r#"(func $f (type $f) (i32.const 5)) (global (export "g") (ref $f) (ref.func $f))"#),
+        ("b", r#"(global (export "g") (import "a" "g") (ref null $f))"#),
+        ("c", r#"(global (export "g") (import "b" "g") funcref)"#),
+        (
+            "d",
+            r#"(global $g (import "c" "g") (ref $f)) (func (export "run") (result i32) (call_ref $f (global.get $g)))"#,
+        ),
+    ];
+    let mut last = None;
+    for (name, text) in steps {
+        let instance = linker.instantiate(&mut store, &module(&engine, format!("(module {types} {text})"))).unwrap();
+        linker.instance(&mut store, name, instance).unwrap();
+        last = Some(instance);
+    }
+    let run = last.and_then(|instance| instance.func(&mut store, "run")).unwrap();
+    assert_eq!(number(call(&mut store, run, &[]).unwrap()), 5);
+}
+
+#[test]
 fn functions_are_imported_as_exactly_their_type() {
     let engine = paranoid();
     let mut store = Store::new(&engine, ());
