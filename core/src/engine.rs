@@ -3,12 +3,12 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, MutexGuard, RwLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, Weak};
 
 use crate::artifact::declarations;
 use crate::artifact::format::{Artifact, FORMAT, Section, Verify};
 use crate::artifact::header::Header;
-use crate::artifact::info::FuncType;
+use crate::artifact::info::{FuncType, ModuleInfo};
 #[cfg(feature = "compile")]
 use crate::artifact::write;
 #[cfg(feature = "compile")]
@@ -19,6 +19,7 @@ use crate::image::InstanceImage;
 use crate::pool::cell::StoreCell;
 use crate::pool::engine::EnginePool;
 use crate::sys::mapped::{Bytes, Mapped};
+use crate::types::TypeRegistry;
 use crate::vm::instance::InstanceLimits;
 use crate::vm::module::VmModule;
 use crate::vm::unwind;
@@ -43,13 +44,6 @@ struct Inner {
 pub(crate) struct Loaded {
     pub vm: Arc<VmModule>,
     pub image: Arc<InstanceImage>,
-}
-
-/// Engine-wide ids of function types.
-#[derive(Default)]
-struct TypeRegistry {
-    ids: HashMap<FuncType, u32>,
-    types: Vec<FuncType>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -133,21 +127,34 @@ impl Engine {
         Engine(inner.expect("an open store keeps its engine alive"))
     }
 
-    /// The engine-wide id of a type.
-    pub(crate) fn type_id(&self, ty: &FuncType) -> u32 {
-        let mut registry = self.0.types.write().unwrap_or_else(|e| e.into_inner());
-        if let Some(&id) = registry.ids.get(ty) {
-            return id;
-        }
-        let id = u32::try_from(registry.types.len()).expect("memory ends before type ids do");
-        registry.types.push(ty.clone());
-        registry.ids.insert(ty.clone(), id);
-        id
+    /// The engine's id of a function type, for [`HeapType::Concrete`](crate::HeapType::Concrete). Equal types have equal
+    /// ids.
+    ///
+    /// # Errors
+    ///
+    /// `Type` when the type mentions ids that are none of this engine.
+    pub fn type_id(&self, ty: &FuncType) -> Result<u32> {
+        self.0.types.write().unwrap_or_else(|e| e.into_inner()).id(ty)
     }
 
-    /// The type with this id.
-    pub(crate) fn func_type(&self, id: u32) -> FuncType {
-        self.0.types.read().unwrap_or_else(|e| e.into_inner()).types[id as usize].clone()
+    /// The function type with this id; `None` when the engine has no such type.
+    pub fn func_type(&self, id: u32) -> Option<FuncType> {
+        self.types().get(id).cloned()
+    }
+
+    /// The type of a function of this engine.
+    pub(crate) fn known_type(&self, id: u32) -> FuncType {
+        self.func_type(id).expect("functions have types of their engine")
+    }
+
+    /// All function types.
+    pub(crate) fn types(&self) -> RwLockReadGuard<'_, TypeRegistry> {
+        self.0.types.read().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Gives a compiled module the ids of this engine instead of its own indices of types.
+    fn adopt_types(&self, info: &mut ModuleInfo) -> Result<Box<[u32]>> {
+        self.0.types.write().unwrap_or_else(|e| e.into_inner()).adopt(info)
     }
 
     /// Compiles a module to the bytes of an artifact.
@@ -194,8 +201,8 @@ impl Engine {
     pub(crate) fn load(&self, bytes: Mapped, verify: Verify) -> Result<Loaded> {
         let artifact = Artifact::open(Bytes::new(Arc::new(bytes)), verify)?;
         self.0.header.check(artifact.section(Section::Header)?.as_slice(), Features::names)?;
-        let (info, plan) = declarations::decode(&artifact)?;
-        let type_ids = info.types.iter().map(|ty| self.type_id(ty)).collect();
+        let (mut info, plan) = declarations::decode(&artifact)?;
+        let type_ids = self.adopt_types(&mut info)?;
         let image = Arc::new(InstanceImage::new(&artifact, plan)?);
         Ok(Loaded { vm: Arc::new(VmModule::load(artifact, info, type_ids)?), image })
     }

@@ -59,6 +59,7 @@ mod store;
 mod synthetic;
 mod sys;
 mod table;
+mod types;
 mod val;
 mod vm;
 

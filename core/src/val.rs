@@ -2,8 +2,9 @@
 
 use std::any::Any;
 
-use crate::artifact::info::{FuncType, ValType};
-use crate::error::{Result, bail};
+use crate::artifact::info::{FuncType, HeapType, RefType, ValType};
+use crate::engine::Engine;
+use crate::error::{Error, Result, bail, error};
 use crate::func::Func;
 use crate::store::{AsContext, AsContextMut, StoreOpaque};
 
@@ -62,7 +63,52 @@ impl Val {
         }
     }
 
-    /// The zero, or null reference, of a type.
+    /// Checks that the value is one of type `ty`; `wrong` makes the error from both types in words.
+    #[inline]
+    pub(crate) fn check(
+        &self,
+        ty: ValType,
+        store: &StoreOpaque,
+        wrong: impl FnOnce(String, String) -> Error,
+    ) -> Result<()> {
+        match self.is(ty, store)? {
+            true => Ok(()),
+            false => self.mismatch(ty, store, wrong),
+        }
+    }
+
+    /// Whether the value is one of type `ty`, which for functions depends on what they are.
+    #[inline]
+    fn is(&self, ty: ValType, store: &StoreOpaque) -> Result<bool> {
+        Ok(match (self, ty) {
+            (Val::FuncRef(func), ValType::Ref(ty)) => match (func, ty.heap) {
+                (_, HeapType::Extern) => false,
+                (None, _) => ty.nullable,
+                (Some(_), HeapType::Func) => true,
+                (Some(func), HeapType::Concrete(id)) => func.type_id(store)? == id,
+            },
+            (Val::ExternRef(object), ValType::Ref(ty)) => {
+                ty.heap == HeapType::Extern && (ty.nullable || object.is_some())
+            }
+            (value, ty) => value.ty() == ty,
+        })
+    }
+
+    #[cold]
+    fn mismatch(&self, ty: ValType, store: &StoreOpaque, wrong: impl FnOnce(String, String) -> Error) -> Result<()> {
+        let exactly = |heap| ValType::Ref(RefType { nullable: false, heap });
+        let engine = store.engine();
+        let is = match self {
+            Val::FuncRef(None) | Val::ExternRef(None) if ty.is_reference() => format!("a null {}", self.ty()),
+            Val::FuncRef(Some(func)) => engine.types().show(exactly(HeapType::Concrete(func.type_id(store)?))),
+            value => value.ty().to_string(),
+        };
+        let must = engine.types().show(ty);
+        Err(wrong(must, is))
+    }
+
+    /// The zero, or null reference, of a type. Types of references that are never null have no such value; then it is a
+    /// null reference all the same.
     pub fn default_for(ty: ValType) -> Self {
         match ty {
             ValType::I32 => Val::I32(0),
@@ -328,22 +374,20 @@ pub(crate) fn typed_signature<P: WasmList, R: WasmList>() -> FuncType {
 }
 
 /// Checks that a function of type `actual` can be called as `P -> R`.
-pub(crate) fn check_typed<P: WasmList, R: WasmList>(what: &str, actual: &FuncType) -> Result<()> {
+pub(crate) fn check_typed<P: WasmList, R: WasmList>(engine: &Engine, what: &str, actual: &FuncType) -> Result<()> {
     if actual.params() == P::types() && actual.results() == R::types() {
         return Ok(());
     }
-    bail!(Type, "{what} has type {actual}, not {}", typed_signature::<P, R>())
+    bail!(Type, "{what} has type {}, not {}", engine.types().show_func(actual), typed_signature::<P, R>())
 }
 
 /// Checks a list of values against types.
-pub(crate) fn check_values(what: &str, types: &[ValType], values: &[Val]) -> Result<()> {
+pub(crate) fn check_values(what: &str, types: &[ValType], values: &[Val], store: &StoreOpaque) -> Result<()> {
     if types.len() != values.len() {
         bail!(Type, "expected {} {what}, got {}", types.len(), values.len());
     }
     for (i, (ty, value)) in types.iter().zip(values).enumerate() {
-        if *ty != value.ty() {
-            bail!(Type, "{what} {i} must be {ty}, got {}", value.ty());
-        }
+        value.check(*ty, store, |must, is| error!(Type, "{what} {i} must be {must}, got {is}"))?;
     }
     Ok(())
 }

@@ -251,6 +251,95 @@ mod with_text {
     }
 
     #[test]
+    fn tables_of_one_type_need_no_check_of_the_type() {
+        let checks = |table: &str| {
+            let compiled = compile(&format!(
+                "(module (type $other (func)) (type $t (func (param i32))) (type $same (func (param i32)))
+                   (type $of_t (func (param (ref $t)))) (type $of_same (func (param (ref $same))))
+                   (table 2 {table}) (func (export \"f\") (call_indirect (type $t) (i32.const 1) (i32.const 0)))
+                   (func (export \"g\") (param (ref $t)) (call_indirect (type $of_t) (local.get 0) (i32.const 0))))"
+            ));
+            let of = |i: usize| {
+                let function = compiled.functions[i];
+                let within = function.start..function.start + function.len;
+                let mut codes: Vec<TrapCode> =
+                    compiled.traps.iter().filter(|t| within.contains(&t.offset)).map(|t| t.code).collect();
+                codes.sort_by_key(|code| code.code());
+                codes
+            };
+            (of(0), of(1))
+        };
+        use TrapCode::{IndirectCallTypeMismatch, StackOverflow, UndefinedElement, UninitializedElement};
+        let checked = vec![UndefinedElement, UninitializedElement, IndirectCallTypeMismatch, StackOverflow];
+        let unchecked = vec![UndefinedElement, UninitializedElement, StackOverflow];
+        assert_eq!(checks("funcref"), (checked.clone(), checked.clone()));
+        for table in ["(ref null $t)", "(ref null $same)"] {
+            assert_eq!(checks(table), (unchecked.clone(), checked.clone()), "{table}");
+        }
+        for table in ["(ref null $of_t)", "(ref null $of_same)"] {
+            assert_eq!(checks(table), (checked.clone(), unchecked.clone()), "{table}");
+        }
+        assert_eq!(checks("(ref null $other)"), (checked.clone(), checked));
+    }
+
+    #[test]
+    fn null_references_trap_with_their_own_codes() {
+        let compiled = compile(
+            "(module (type $t (func)) (func (export \"f\") (param (ref null $t))
+               (call_ref $t (local.get 0)) (drop (ref.as_non_null (local.get 0))) (return_call_ref $t (local.get 0))))",
+        );
+        for (code, count) in [(TrapCode::NullFunctionReference, 2), (TrapCode::NullReference, 1)] {
+            assert_eq!(compiled.traps.iter().filter(|t| t.code == code).count(), count, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn tail_calls_leave_no_frame() {
+        // A relocation of each, resolved: the last function calls backwards, the first forwards.
+        let compiled = compile(
+            "(module (func $a (param i32) (return_call $c (local.get 0))) (func $b)
+               (func $c (param i32) (return_call $a (local.get 0))))",
+        );
+        let jumps = compiled.functions.iter().filter(|f| {
+            let code = &compiled.text[f.start as usize..(f.start + f.len) as usize];
+            // x86-64: `jmp rel32` to the start of a function. Elsewhere the emitter's own check has to do.
+            code.windows(5).enumerate().any(|(i, bytes)| {
+                let distance = i32::from_le_bytes(bytes[1..].try_into().expect("four bytes"));
+                let target = i64::from(f.start) + i as i64 + 5 + i64::from(distance);
+                bytes[0] == 0xe9 && compiled.functions.iter().any(|g| i64::from(g.start) == target)
+            })
+        });
+        if cfg!(target_arch = "x86_64") {
+            assert_eq!(jumps.count(), 2);
+        }
+    }
+
+    #[test]
+    fn wide_arithmetic_is_as_short_as_the_processor_allows() {
+        let mut features = crate::config::Config::new();
+        features.wasm_wide_arithmetic(true);
+        let compiler = Compiler::new(&Tunables { debug_verifier: true, ..features.tunables() }).unwrap();
+        let size = |body: &str, params: usize| {
+            let params = "i64 ".repeat(params);
+            let text = format!("(module (func (param {params}) (result i64 i64) {body}))");
+            compiler.compile(&wat::parse_str(text).unwrap()).unwrap().functions[0].len
+        };
+        let four = "(local.get 0) (local.get 1) (local.get 2) (local.get 3)";
+        let nothing = size("(local.get 0) (local.get 1)", 4);
+        // Two additions and the moves around them; a product; and half of a number known to be zero.
+        for (body, params, more) in [
+            (format!("(i64.add128 {four})"), 4, 8),
+            (format!("(i64.sub128 {four})"), 4, 8),
+            ("(i64.mul_wide_u (local.get 0) (local.get 1))".into(), 2, 12),
+            ("(i64.mul_wide_s (local.get 0) (local.get 1))".into(), 2, 12),
+            ("(i64.add128 (local.get 0) (i64.const 0) (local.get 1) (i64.const 0))".into(), 2, 12),
+        ] {
+            let size = size(&body, params);
+            assert!(size <= nothing + more, "{body}: {size} bytes, {nothing} for nothing");
+        }
+    }
+
+    #[test]
     fn declarations_are_read() {
         let info = compile(
             "(module $name

@@ -17,7 +17,7 @@ use super::builtins::BUILTINS;
 use super::memory::LinearMemory;
 use super::module::VmModule;
 use super::table::TableStorage;
-use crate::artifact::info::{ConstOp, SegmentMode};
+use crate::artifact::info::{ConstOp, GlobalType, SegmentMode};
 use crate::artifact::layout::{
     HostFn, VmContext, VmFuncRef, VmFunctionImport, VmGlobal, VmHostContext, VmMemory, VmStore, VmTable,
 };
@@ -45,7 +45,8 @@ pub enum ImportValue {
     Function(VmFunctionImport),
     Memory(*mut VmMemory),
     Table(*mut VmTable),
-    Global(*mut VmGlobal),
+    /// With the type it was made with, which may say more than the importing module asks for.
+    Global(*mut VmGlobal, GlobalType),
 }
 
 /// Limits of the engine that apply to each instance.
@@ -64,6 +65,8 @@ pub struct VmInstance {
     module: Arc<VmModule>,
     memories: Box<[LinearMemory]>,
     tables: Box<[TableStorage]>,
+    /// Types of the imported globals, in order.
+    imported_globals: Vec<GlobalType>,
     dropped_data: Box<[bool]>,
     dropped_elements: Box<[bool]>,
     segments_dirty: bool,
@@ -119,6 +122,7 @@ impl VmInstance {
             module,
             memories,
             tables,
+            imported_globals: Vec::new(),
             dropped_data,
             dropped_elements,
             segments_dirty: false,
@@ -190,7 +194,8 @@ impl VmInstance {
                     // SAFETY: see above.
                     unsafe { place.write(table) };
                 }
-                ImportValue::Global(global) => {
+                ImportValue::Global(global, ty) => {
+                    self.imported_globals.push(ty);
                     let place = self.part::<*mut VmGlobal>(layout.global_import(next(&mut globals)));
                     // SAFETY: see above.
                     unsafe { place.write(global) };
@@ -364,6 +369,12 @@ impl VmInstance {
         } else {
             self.part(self.module.layout.defined_global(self.module.global_places[(index - imported) as usize]))
         }
+    }
+
+    /// Type of global `index` of the module's index space: the one it was made with.
+    pub fn global_type(&self, index: u32) -> GlobalType {
+        let imported = self.imported_globals.get(index as usize);
+        imported.copied().unwrap_or_else(|| self.module.info.globals[index as usize].ty)
     }
 
     /// Reference to function `index`, which is an escaped one.

@@ -10,6 +10,7 @@
 //! | `threads`, `leaks` | any thread may do anything that `Send` and `Sync` allow; nothing is left behind |
 //! | `bytes`, `segments`, `linking` | the bytes convention; segments and start; what instances of a store share |
 //! | `linker` | what a linker offers beyond definitions one by one; calls without checks |
+//! | `references`, `tail_calls`, `wide` | typed function references, tail calls and wide arithmetic, through the public interface |
 //!
 //! Engines are paranoid (they compare each slot with its image after each reset, and abort on a difference) unless a
 //! test says why not.
@@ -26,9 +27,12 @@ mod linker;
 mod linking;
 mod program;
 mod random;
+mod references;
 mod segments;
 mod shared;
 mod signals;
 mod stack;
+mod tail_calls;
 mod threads;
 mod traps;
+mod wide;

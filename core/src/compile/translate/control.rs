@@ -98,6 +98,8 @@ impl<'a> Translator<'a, '_> {
             }
             O::BrIf { relative_depth } => self.br_if(*relative_depth)?,
             O::BrTable { targets } => self.br_table(targets)?,
+            O::BrOnNull { relative_depth } => self.br_on_null(*relative_depth)?,
+            O::BrOnNonNull { relative_depth } => self.br_on_non_null(*relative_depth)?,
             O::Return => {
                 let values = self.stack.split_off(self.stack.len() - self.ty.results().len());
                 self.return_values(&values);
@@ -214,6 +216,29 @@ impl<'a> Translator<'a, '_> {
         let next = self.builder.create_block();
         self.set_branch_args(arity)?;
         self.builder.ins().brif(condition, label, &self.branch_args, next, &[]);
+        self.fall_into(next);
+        Ok(())
+    }
+
+    /// Branches without the reference, or keeps it.
+    fn br_on_null(&mut self, depth: u32) -> Result<()> {
+        let reference = self.pop();
+        let (label, arity) = self.label(depth)?;
+        let next = self.builder.create_block();
+        self.set_branch_args(arity)?;
+        self.builder.ins().brif(reference, next, &[], label, &self.branch_args);
+        self.fall_into(next);
+        self.push(reference);
+        Ok(())
+    }
+
+    /// Branches with the reference on top, or drops it.
+    fn br_on_non_null(&mut self, depth: u32) -> Result<()> {
+        let (label, arity) = self.label(depth)?;
+        let next = self.builder.create_block();
+        self.set_branch_args(arity)?;
+        let reference = self.pop();
+        self.builder.ins().brif(reference, label, &self.branch_args, next, &[]);
         self.fall_into(next);
         Ok(())
     }

@@ -29,7 +29,7 @@ use self::control::Frame;
 use self::marks::Marks;
 use super::access::Access;
 use super::{abi, invalid, parse};
-use crate::artifact::info::{FuncType, ModuleInfo};
+use crate::artifact::info::{FuncType, HeapType, ModuleInfo, TableDecl};
 use crate::artifact::layout::{ContextLayout, GlobalPlace};
 use crate::artifact::plan::MemoryPlan;
 use crate::config::Tunables;
@@ -48,6 +48,8 @@ pub(super) struct Module<'a> {
     isa: &'a dyn TargetIsa,
     tunables: Tunables,
     features: WasmFeatures,
+    /// By type index: the index of the first type of the module that is the same.
+    first_equal: Vec<u32>,
 }
 
 impl<'a> Module<'a> {
@@ -63,8 +65,36 @@ impl<'a> Module<'a> {
             isa,
             tunables: *tunables,
             features,
+            first_equal: first_equal(info),
         }
     }
+
+    /// Whether every element of a table that is not null is a function of this type.
+    fn holds_only(&self, table: u32, type_index: u32) -> bool {
+        match self.info.tables[table as usize].ty.element.heap {
+            // All types are final, so nothing but the type itself matches it.
+            HeapType::Concrete(element) => self.first_equal[element as usize] == self.first_equal[type_index as usize],
+            _ => false,
+        }
+    }
+}
+
+/// By type index: the index of the first type that is the same. Nobody asks but for tables of concrete references.
+fn first_equal(info: &ModuleInfo) -> Vec<u32> {
+    let concrete = |table: &TableDecl| matches!(table.ty.element.heap, HeapType::Concrete(_));
+    if !info.tables.iter().any(concrete) {
+        return Vec::new();
+    }
+    let mut known = HashMap::new();
+    let mut first: Vec<u32> = Vec::with_capacity(info.types.len());
+    for (index, ty) in info.types.iter().enumerate() {
+        let own = index as u32;
+        let recursive = ty.mentioned().any(|mentioned| mentioned == own);
+        let replace = |mentioned| if mentioned == own { u32::MAX } else { first[mentioned as usize] };
+        let key = ty.with_concrete(replace, recursive.then_some(u32::MAX));
+        first.push(*known.entry(key).or_insert(own));
+    }
+    first
 }
 
 /// The state of one function's translation.
@@ -174,7 +204,7 @@ impl<'a, 'b> Translator<'a, 'b> {
             let Some(ty) = validator.get_local_type(index) else {
                 bail!(Bug, "local {index} has no type");
             };
-            let ty = abi::clif_type(parse::val_type(ty)?);
+            let ty = abi::clif_type_of(ty);
             let variable = self.builder.declare_var(ty);
             let value = params.get(index as usize).copied().unwrap_or_else(|| self.zero(ty));
             self.builder.def_var(variable, value);
@@ -197,9 +227,16 @@ impl<'a, 'b> Translator<'a, 'b> {
             | O::Br { .. }
             | O::BrIf { .. }
             | O::BrTable { .. }
+            | O::BrOnNull { .. }
+            | O::BrOnNonNull { .. }
             | O::Return => self.control(operator),
             _ if !self.reachable => Ok(()),
-            O::Call { .. } | O::CallIndirect { .. } => self.call(operator),
+            O::Call { .. }
+            | O::CallIndirect { .. }
+            | O::CallRef { .. }
+            | O::ReturnCall { .. }
+            | O::ReturnCallIndirect { .. }
+            | O::ReturnCallRef { .. } => self.call(operator),
             O::LocalGet { .. }
             | O::LocalSet { .. }
             | O::LocalTee { .. }
@@ -210,6 +247,7 @@ impl<'a, 'b> Translator<'a, 'b> {
             | O::TypedSelect { .. }
             | O::RefNull { .. }
             | O::RefIsNull
+            | O::RefAsNonNull
             | O::RefFunc { .. } => self.variable(operator),
             O::TableGet { .. }
             | O::TableSet { .. }

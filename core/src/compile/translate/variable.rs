@@ -6,7 +6,7 @@ use cranelift_frontend::Variable;
 use wasmparser::Operator;
 
 use super::{Translator, abi, context_offset};
-use crate::error::{Result, bail};
+use crate::error::{Result, TrapCode, bail};
 
 impl Translator<'_, '_> {
     pub(super) fn variable(&mut self, operator: &Operator<'_>) -> Result<()> {
@@ -54,6 +54,11 @@ impl Translator<'_, '_> {
                 let is_null = self.builder.ins().icmp_imm_u(IntCC::Equal, reference, 0);
                 let is_null = self.builder.ins().uextend(types::I32, is_null);
                 self.push(is_null);
+            }
+            O::RefAsNonNull => {
+                let reference = self.pop();
+                self.check_not_null(reference, TrapCode::NullReference);
+                self.push(reference);
             }
             O::RefFunc { function_index } => {
                 let Some(escaped) = self.module.info.escaped_index(function_index) else {
