@@ -97,7 +97,7 @@ impl<T: 'static> Linker<T> {
     }
 
     /// Defines a host function over raw slots: parameters in, results out, 8 bytes each, `ty.slots()` of them. Integers and
-    /// floats are their bits in the low end.
+    /// floats are their bits in the low end; a vector takes two slots, its low half first.
     ///
     /// # Errors
     ///

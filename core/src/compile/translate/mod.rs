@@ -12,6 +12,7 @@ mod control;
 mod marks;
 mod memory;
 mod numeric;
+mod simd;
 mod table;
 mod variable;
 
@@ -25,6 +26,7 @@ use wasmparser::{FuncValidator, FunctionBody, Operator, ValidatorResources, Wasm
 
 use self::control::Frame;
 use self::marks::Marks;
+use self::simd::{FreshLoads, RelaxedForms};
 use super::access::Access;
 use super::{abi, invalid, parse};
 use crate::artifact::info::{FuncType, ModuleInfo};
@@ -44,13 +46,16 @@ pub(super) struct Module<'a> {
     isa: &'a dyn TargetIsa,
     tunables: Tunables,
     features: WasmFeatures,
+    relaxed: RelaxedForms,
 }
 
 impl<'a> Module<'a> {
     pub fn new(info: &'a ModuleInfo, isa: &'a dyn TargetIsa, tunables: &Tunables) -> Self {
         let layout = ContextLayout::new(info);
         let features = parse::features(tunables.features);
-        Module { info, layout, global_places: info.global_places().collect(), isa, tunables: *tunables, features }
+        let relaxed = RelaxedForms::new(isa, tunables);
+        let global_places = info.global_places().collect();
+        Module { info, layout, global_places, isa, tunables: *tunables, features, relaxed }
     }
 }
 
@@ -69,6 +74,7 @@ struct Translator<'a, 'b> {
     reachable: bool,
     locals: Vec<Variable>,
     marks: Marks,
+    fresh_loads: FreshLoads,
     signatures: HashMap<u32, SigRef>,
     functions: HashMap<u32, FuncRef>,
     /// Signatures of builtins by their offset in `VmBuiltins`.
@@ -139,6 +145,7 @@ impl<'a, 'b> Translator<'a, 'b> {
             reachable: true,
             locals: Vec::new(),
             marks: Marks::default(),
+            fresh_loads: FreshLoads::default(),
             signatures: HashMap::new(),
             functions: HashMap::new(),
             builtins: HashMap::new(),
@@ -259,6 +266,10 @@ impl<'a, 'b> Translator<'a, 'b> {
         match ty {
             types::F32 => self.builder.ins().f32const(0.0f32),
             types::F64 => self.builder.ins().f64const(0.0f64),
+            ty if ty.is_vector() => {
+                let zero = self.builder.func.dfg.constants.insert([0; 16].as_slice().into());
+                self.builder.ins().vconst(ty, zero)
+            }
             _ => self.builder.ins().iconst(ty, 0),
         }
     }

@@ -9,7 +9,7 @@ use cranelift_frontend::{FuncInstBuilder, FunctionBuilder};
 use wasmparser::Operator;
 
 use super::Translator;
-use crate::error::{Result, bail};
+use crate::error::Result;
 
 impl Translator<'_, '_> {
     pub(super) fn numeric(&mut self, operator: &Operator<'_>) -> Result<()> {
@@ -118,7 +118,7 @@ impl Translator<'_, '_> {
             O::I64ReinterpretF64 => self.reinterpret(I64),
             O::F32ReinterpretI32 => self.reinterpret(F32),
             O::F64ReinterpretI64 => self.reinterpret(F64),
-            ref other => bail!(Unsupported, "operator {other:?}"),
+            ref other => return self.simd(other),
         }
         Ok(())
     }
@@ -128,7 +128,7 @@ impl Translator<'_, '_> {
         self.push(value);
     }
 
-    fn unary(&mut self, make: impl FnOnce(FuncInstBuilder<'_, '_>, Value) -> Value) {
+    pub(super) fn unary(&mut self, make: impl FnOnce(FuncInstBuilder<'_, '_>, Value) -> Value) {
         let operand = self.pop();
         let value = make(self.builder.ins(), operand);
         self.push(value);
