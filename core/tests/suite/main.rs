@@ -8,6 +8,7 @@
 //! | `handles`, `shared` | what outlived its store, or belongs to another, is an error and never another tenant |
 //! | `limits` | limits are kept, and say what they are |
 //! | `threads`, `leaks` | any thread may do anything that `Send` and `Sync` allow; nothing is left behind |
+//! | `simd` | vectors across every boundary, in what a reset undoes, and where the specification leaves a choice |
 //! | `bytes`, `segments`, `linking` | the bytes convention; segments and start; what instances of a store share |
 //!
 //! Engines are paranoid (they compare each slot with its image after each reset, and abort on a difference) unless a
@@ -26,6 +27,7 @@ mod random;
 mod segments;
 mod shared;
 mod signals;
+mod simd;
 mod stack;
 mod threads;
 mod traps;
