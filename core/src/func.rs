@@ -13,6 +13,9 @@ use crate::store::{AsContext, AsContextMut, StoreOpaque};
 use crate::synthetic;
 use crate::val::{MAX_TYPED_SLOTS, Val, WasmList, check_typed, check_values};
 
+/// Calls over values that need no more slots than this need no allocation.
+const FEW_SLOTS: usize = 16;
+
 /// A function of a store. A small handle: copy it freely.
 #[derive(Clone, Copy, Debug)]
 pub struct Func {
@@ -107,8 +110,7 @@ impl Func {
         if results.len() != ty.results().len() {
             bail!(Type, "expected room for {} results, got {}", ty.results().len(), results.len());
         }
-        // Most calls need few slots: those need no allocation.
-        let (mut few, mut many) = ([0; MAX_TYPED_SLOTS], Vec::new());
+        let (mut few, mut many) = ([0; FEW_SLOTS], Vec::new());
         let slots: &mut [u64] = match few.get_mut(..ty.slots()) {
             Some(slots) => slots,
             None => {
@@ -126,7 +128,7 @@ impl Func {
     }
 
     /// Calls the function on raw slots of 8 bytes: parameters in, results out. Integers and floats are their bits in the low
-    /// end.
+    /// end; a vector takes two slots, its low half first.
     ///
     /// # Errors
     ///

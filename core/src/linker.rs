@@ -101,7 +101,7 @@ impl<T: 'static> Linker<T> {
     }
 
     /// Defines a host function over raw slots: parameters in, results out, 8 bytes each, `ty.slots()` of them. Integers and
-    /// floats are their bits in the low end.
+    /// floats are their bits in the low end; a vector takes two slots, its low half first.
     ///
     /// # Errors
     ///
@@ -232,7 +232,11 @@ impl<T: 'static> Linker<T> {
         for import in self.unknown(module) {
             let what = format!("`{}.{}`", import.module, import.name);
             let ExternType::Func(ty) = import.ty else {
-                bail!(Link, "import {what} is a {}; only functions can be defined as traps", describe(&self.engine, &import.ty));
+                bail!(
+                    Link,
+                    "import {what} is a {}; only functions can be defined as traps",
+                    describe(&self.engine, &import.ty)
+                );
             };
             let func = HostFunc::raw::<T, _>(ty, move |_, _| {
                 Err(error!(Link, "the guest called {what}, an import that was never defined"))

@@ -3,7 +3,7 @@
 use super::Compiler;
 use crate::artifact::Compiled;
 use crate::artifact::info::{ConstOp, Elements, EntityIndex, NULL_ELEMENT, RefType, SegmentMode};
-use crate::config::{Features, Tunables};
+use crate::config::{Features, OptLevel, Tunables};
 use crate::error::{Error, ErrorKind, TrapCode};
 
 fn compiler() -> Compiler {
@@ -77,6 +77,17 @@ fn the_empty_module_compiles_to_nothing() {
 #[cfg(feature = "wat")]
 mod with_text {
     use super::*;
+
+    /// Names of wasmparser's visitors, and whether there is an immediate `lane`.
+    macro_rules! vector_operators {
+        ($(@$proposal:ident $op:ident $({ $($arg:ident: $ty:ty),* })? => $visit:ident ($($arity:tt)*))*) => {
+            &[$((stringify!($visit), false $($(|| is_lane(stringify!($arg)))*)?)),*]
+        };
+    }
+
+    const fn is_lane(argument: &str) -> bool {
+        matches!(argument.as_bytes(), b"lane")
+    }
 
     #[test]
     fn compiling_twice_gives_the_same_bytes() {
@@ -220,6 +231,103 @@ mod with_text {
     #[test]
     fn every_operator_compiles() {
         compile(include_str!("operators.wat"));
+    }
+
+    /// Every vector operator as `(visitor's name, has an immediate lane)`.
+    const VECTOR_OPERATORS: &[(&str, bool)] = wasmparser::for_each_visit_simd_operator!(vector_operators);
+
+    /// Parameters, immediate and result of a vector operator.
+    fn vector_signature(name: &str, has_lane: bool) -> (Vec<&'static str>, &'static str, &'static str) {
+        let (shape, rest) = name.split_once('.').expect("the name has a shape");
+        let scalar = match shape {
+            "i64x2" => "i64",
+            "f32x4" => "f32",
+            "f64x2" => "f64",
+            _ => "i32",
+        };
+        let lane = if has_lane { "1" } else { "" };
+        match rest {
+            "const" => (vec![], "i64x2 1 -2", "v128"),
+            "shuffle" => (vec!["v128", "v128"], "0 17 2 19 4 21 6 23 8 25 10 27 12 29 14 31", "v128"),
+            "splat" => (vec![scalar], "", "v128"),
+            "shl" | "shr_s" | "shr_u" => (vec!["v128", "i32"], "", "v128"),
+            "any_true" | "all_true" | "bitmask" => (vec!["v128"], "", "i32"),
+            "replace_lane" => (vec!["v128", scalar], lane, "v128"),
+            _ if rest.starts_with("extract_lane") => (vec!["v128"], lane, scalar),
+            _ if rest.starts_with("load") && has_lane => (vec!["i32", "v128"], lane, "v128"),
+            _ if rest.starts_with("load") => (vec!["i32"], "", "v128"),
+            _ if rest.starts_with("store") => (vec!["i32", "v128"], lane, ""),
+            "bitselect" => (vec!["v128"; 3], "", "v128"),
+            _ if rest.starts_with("relaxed_madd") || rest.starts_with("relaxed_nmadd") => (vec!["v128"; 3], "", "v128"),
+            _ if rest.starts_with("relaxed_laneselect") || rest.ends_with("_add_s") => (vec!["v128"; 3], "", "v128"),
+            _ if VECTOR_UNARY.iter().any(|start| rest.starts_with(start)) => (vec!["v128"], "", "v128"),
+            _ => (vec!["v128", "v128"], "", "v128"),
+        }
+    }
+
+    const VECTOR_UNARY: &[&str] = &[
+        "abs",
+        "neg",
+        "not",
+        "sqrt",
+        "ceil",
+        "floor",
+        "trunc",
+        "nearest",
+        "popcnt",
+        "extend",
+        "extadd",
+        "convert",
+        "demote",
+        "promote",
+        "relaxed_trunc",
+    ];
+
+    #[test]
+    fn every_vector_operator_compiles_whatever_made_its_operands() {
+        let sources = [
+            "(local.get 0)",
+            "(v128.load offset=32 (local.get 1))",
+            "(v128.const i32x4 1 2 3 4)",
+            "(f32x4.neg (local.get 0))",
+            "(i64x2.add (local.get 0) (local.get 0))",
+            "(local.tee 0 (f64x2.eq (local.get 0) (local.get 0)))",
+            "(global.get 0)",
+            "(block (result v128) (v128.load (local.get 1)) (br_if 0 (local.get 1)))",
+        ];
+        assert!(VECTOR_OPERATORS.len() > 250, "{}", VECTOR_OPERATORS.len());
+        let mut text = "(module (memory 1) (global (mut v128) (v128.const i64x2 1 2))".to_owned();
+        for &(name, has_lane) in VECTOR_OPERATORS {
+            let name = name.trim_start_matches("visit_").replacen('_', ".", 1);
+            let (params, immediate, result) = vector_signature(&name, has_lane);
+            for source in sources {
+                let operands: String = params
+                    .iter()
+                    .map(|&ty| match ty {
+                        "v128" => source.to_owned(),
+                        "i32" => "(local.get 1)".to_owned(),
+                        other => format!("({other}.const 7)"),
+                    })
+                    .collect();
+                let result = if result.is_empty() { String::new() } else { format!("(result {result})") };
+                text += &format!("(func (param v128 i32) {result} ({name} {immediate} {operands}))\n");
+            }
+        }
+        text.push(')');
+        let wasm = wat::parse_str(&text).expect("the test's module is well-formed");
+        for (deterministic, nan_canonicalization, opt_level) in
+            [(false, false, OptLevel::Speed), (true, true, OptLevel::Speed), (false, false, OptLevel::None)]
+        {
+            let tunables = Tunables {
+                relaxed_simd_deterministic: deterministic,
+                nan_canonicalization,
+                opt_level,
+                debug_verifier: true,
+                ..Tunables::default()
+            };
+            let compiler = Compiler::new(&tunables).expect("the processor is supported");
+            check_tables(&compiler.compile(&wasm).expect("the test's module compiles"));
+        }
     }
 
     #[test]

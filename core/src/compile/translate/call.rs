@@ -168,6 +168,7 @@ impl<'a> Translator<'a, '_> {
     /// Pops the arguments of a call and puts the hidden ones in front.
     fn call_args(&mut self, context: Value, ty: &FuncType, end: End) -> Result<Vec<Value>> {
         self.count_transfers(ty.params().len() + ty.results().len())?;
+        self.canonicalise(ty.params().len());
         let mut args = Vec::with_capacity(2 + ty.params().len());
         args.push(context);
         match end {

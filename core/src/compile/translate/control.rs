@@ -62,6 +62,7 @@ impl<'a> Translator<'a, '_> {
 
     pub(super) fn control(&mut self, operator: &Operator<'_>) -> Result<()> {
         use Operator as O;
+        self.fresh_loads.forget();
         if !self.reachable {
             match operator {
                 O::Block { .. } | O::Loop { .. } | O::If { .. } => self.frames.push(Frame {
@@ -101,6 +102,7 @@ impl<'a> Translator<'a, '_> {
             O::BrOnNull { relative_depth } => self.br_on_null(*relative_depth)?,
             O::BrOnNonNull { relative_depth } => self.br_on_non_null(*relative_depth)?,
             O::Return => {
+                self.canonicalise(self.ty.results().len());
                 let values = self.stack.split_off(self.stack.len() - self.ty.results().len());
                 self.return_values(&values);
                 self.reachable = false;
@@ -203,6 +205,7 @@ impl<'a> Translator<'a, '_> {
         if !self.reachable {
             self.stack.truncate(frame.height);
         } else if matches!(frame.kind, FrameKind::Function) {
+            self.canonicalise(frame.results.len());
             let values = std::mem::take(&mut self.stack);
             self.return_values(&values);
             self.reachable = false;
@@ -256,6 +259,9 @@ impl<'a> Translator<'a, '_> {
         distinct.push(default);
         distinct.sort_unstable();
         distinct.dedup();
+        // Here, where the values are good for all targets.
+        let (_, arity) = self.label(default)?;
+        self.canonicalise(arity);
         let mut blocks = Vec::with_capacity(distinct.len());
         let mut passing = Vec::new();
         for &depth in &distinct {
@@ -332,6 +338,7 @@ impl<'a> Translator<'a, '_> {
     /// Makes the topmost `arity` operands, which stay on the stack, the arguments of the next branch.
     fn set_branch_args(&mut self, arity: usize) -> Result<()> {
         self.count_transfers(arity)?;
+        self.canonicalise(arity);
         self.branch_args.clear();
         let from = self.stack.len() - arity;
         self.branch_args.extend(self.stack[from..].iter().map(|&v| BlockArg::Value(v)));

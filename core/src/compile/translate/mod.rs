@@ -13,6 +13,7 @@ mod heap;
 mod marks;
 mod memory;
 mod numeric;
+mod simd;
 mod table;
 mod trap;
 mod variable;
@@ -27,6 +28,7 @@ use wasmparser::{FuncValidator, FunctionBody, Operator, ValidatorResources, Wasm
 
 use self::control::Frame;
 use self::marks::Marks;
+use self::simd::{FreshLoads, RelaxedForms};
 use super::access::Access;
 use super::{abi, invalid, parse};
 use crate::artifact::info::{FuncType, HeapType, ModuleInfo, TableDecl};
@@ -50,6 +52,7 @@ pub(super) struct Module<'a> {
     features: WasmFeatures,
     /// By type index: the index of the first type of the module that is the same.
     first_equal: Vec<u32>,
+    relaxed: RelaxedForms,
 }
 
 impl<'a> Module<'a> {
@@ -66,6 +69,7 @@ impl<'a> Module<'a> {
             tunables: *tunables,
             features,
             first_equal: first_equal(info),
+            relaxed: RelaxedForms::new(isa, tunables),
         }
     }
 
@@ -112,6 +116,7 @@ struct Translator<'a, 'b> {
     reachable: bool,
     locals: Vec<Variable>,
     marks: Marks,
+    fresh_loads: FreshLoads,
     signatures: HashMap<u32, SigRef>,
     functions: HashMap<u32, FuncRef>,
     /// Signatures of builtins by their offset in `VmBuiltins`.
@@ -188,6 +193,7 @@ impl<'a, 'b> Translator<'a, 'b> {
             reachable: true,
             locals: Vec::new(),
             marks: Marks::default(),
+            fresh_loads: FreshLoads::default(),
             signatures: HashMap::new(),
             functions: HashMap::new(),
             builtins: HashMap::new(),
@@ -316,6 +322,10 @@ impl<'a, 'b> Translator<'a, 'b> {
         match ty {
             types::F32 => self.builder.ins().f32const(0.0f32),
             types::F64 => self.builder.ins().f64const(0.0f64),
+            ty if ty.is_vector() => {
+                let zero = self.builder.func.dfg.constants.insert([0; 16].as_slice().into());
+                self.builder.ins().vconst(ty, zero)
+            }
             _ => self.builder.ins().iconst(ty, 0),
         }
     }

@@ -10,7 +10,7 @@ use wasmparser::Operator;
 
 use super::Translator;
 use super::marks::constant;
-use crate::error::{Result, TrapCode, bail};
+use crate::error::{Result, TrapCode};
 
 impl Translator<'_, '_> {
     pub(super) fn numeric(&mut self, operator: &Operator<'_>) -> Result<()> {
@@ -151,7 +151,7 @@ impl Translator<'_, '_> {
             }
             O::I64MulWideS => self.widen_both(|i, x| i.sextend(I128, x)),
             O::I64MulWideU => self.widen_both(|i, x| i.uextend(I128, x)),
-            ref other => bail!(Unsupported, "operator {other:?}"),
+            ref other => return self.simd(other),
         };
         let (low, high) = self.builder.ins().isplit(value);
         self.push(low);
@@ -179,7 +179,7 @@ impl Translator<'_, '_> {
         self.push(value);
     }
 
-    fn unary(&mut self, make: impl FnOnce(FuncInstBuilder<'_, '_>, Value) -> Value) {
+    pub(super) fn unary(&mut self, make: impl FnOnce(FuncInstBuilder<'_, '_>, Value) -> Value) {
         let operand = self.pop();
         let value = make(self.builder.ins(), operand);
         self.push(value);

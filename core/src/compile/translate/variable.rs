@@ -18,11 +18,13 @@ impl Translator<'_, '_> {
             }
             O::LocalSet { local_index } => {
                 let value = self.pop();
+                let value = self.canonical(value);
                 self.builder.def_var(self.local(local_index), value);
             }
             O::LocalTee { local_index } => {
                 let value = self.pop();
-                self.builder.def_var(self.local(local_index), value);
+                let canonical = self.canonical(value);
+                self.builder.def_var(self.local(local_index), canonical);
                 self.push(value);
             }
             O::GlobalGet { global_index } => {
@@ -30,10 +32,11 @@ impl Translator<'_, '_> {
                 let ty = self.module.info.globals[global_index as usize].ty;
                 let flags = if ty.mutable { self.access.global } else { self.access.constant };
                 let value = self.builder.ins().load(abi::clif_type(ty.content), flags, base, offset);
-                self.push(value);
+                self.push_loaded(value);
             }
             O::GlobalSet { global_index } => {
                 let value = self.pop();
+                let value = self.canonical(value);
                 let (base, offset) = self.global_address(global_index);
                 self.builder.ins().store(self.access.global, value, base, offset);
             }
@@ -42,6 +45,7 @@ impl Translator<'_, '_> {
             }
             O::Select | O::TypedSelect { .. } => {
                 let (first, second, condition) = self.pop3();
+                let (first, second) = (self.canonical(first), self.canonical(second));
                 let value = self.builder.ins().select(condition, first, second);
                 self.push(value);
             }
