@@ -1,5 +1,7 @@
 //! [`Config`]: what an engine is built from. Checked in one place, `Engine::new`.
 
+use crate::artifact::layout::WASM_PAGE_BYTES;
+use crate::artifact::plan::{ADDRESS_SPACE_MAX, MemorySettings};
 use crate::error::{Result, bail};
 
 /// Choices that change the compiled code. Recorded with it: code runs only in an engine with the same choices.
@@ -135,6 +137,15 @@ impl Features {
         self.0
     }
 
+    /// The names of their switches; a bit that this version does not know is called by its number.
+    pub fn names(bits: u32) -> Vec<String> {
+        let name = |bit: u32| match Features::ALL.iter().find(|f| f.0.0 == 1 << bit) {
+            Some((_, name, ..)) => name.to_string(),
+            None => format!("feature {bit}"),
+        };
+        (0..u32::BITS).filter(|bit| bits >> bit & 1 == 1).map(name).collect()
+    }
+
     fn set(&mut self, other: Features, on: bool) {
         if on { self.0 |= other.0 } else { self.0 &= !other.0 }
     }
@@ -161,6 +172,38 @@ impl Default for Features {
     }
 }
 
+impl Tunables {
+    /// Everything that changes the compiled code, by name, but the features: what an artifact records.
+    pub fn settings(&self) -> Vec<(&'static str, String)> {
+        let Tunables {
+            features: _,
+            dirty_tracking,
+            opt_level,
+            nan_canonicalization,
+            relaxed_simd_deterministic,
+            signals_based_traps,
+            memory_reservation,
+            memory_guard_size,
+            heap_spectre_mitigation,
+            table_spectre_mitigation,
+            // What a debugger or a backtrace sees, not what runs.
+            address_map: _,
+            debug_verifier: _,
+        } = self;
+        vec![
+            ("dirty_tracking", format!("{dirty_tracking:?}")),
+            ("cranelift_opt_level", format!("{opt_level:?}")),
+            ("cranelift_nan_canonicalization", nan_canonicalization.to_string()),
+            ("relaxed_simd_deterministic", relaxed_simd_deterministic.to_string()),
+            ("signals_based_traps", signals_based_traps.to_string()),
+            ("memory_reservation", memory_reservation.to_string()),
+            ("memory_guard_size", memory_guard_size.to_string()),
+            ("enable_heap_access_spectre_mitigation", heap_spectre_mitigation.to_string()),
+            ("enable_table_access_spectre_mitigation", table_spectre_mitigation.to_string()),
+        ]
+    }
+}
+
 impl Default for Tunables {
     fn default() -> Self {
         Tunables {
@@ -180,6 +223,36 @@ impl Default for Tunables {
     }
 }
 
+impl Tunables {
+    /// How memories are laid out and accessed.
+    pub(crate) fn memory_settings(&self) -> MemorySettings {
+        MemorySettings {
+            reservation: self.memory_reservation,
+            guard: self.memory_guard_size,
+            signals: self.signals_based_traps,
+            tracked: self.dirty_tracking != DirtyTracking::Off,
+        }
+    }
+
+    fn check_sizes(&self) -> Result<()> {
+        for (name, bytes) in
+            [("memory_reservation", self.memory_reservation), ("memory_guard_size", self.memory_guard_size)]
+        {
+            if bytes > ADDRESS_SPACE_MAX {
+                bail!(Config, "{name} is {bytes} bytes; it must be at most {ADDRESS_SPACE_MAX} (64 TiB)");
+            }
+        }
+        let sum = self.memory_reservation + self.memory_guard_size;
+        if sum > ADDRESS_SPACE_MAX {
+            bail!(
+                Config,
+                "memory_reservation and memory_guard_size are {sum} bytes together; they must be at most {ADDRESS_SPACE_MAX} (64 TiB)"
+            );
+        }
+        Ok(())
+    }
+}
+
 /// Configuration of an [`Engine`](crate::Engine). The default is the fast path.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -189,6 +262,7 @@ pub struct Config {
     max_instances: usize,
     max_memory_pages: u64,
     max_table_elements: u64,
+    seal_artifacts: bool,
     paranoid: bool,
 }
 
@@ -201,6 +275,7 @@ impl Default for Config {
             max_instances: 10_000,
             max_memory_pages: 65_536,
             max_table_elements: 1_000_000,
+            seal_artifacts: false,
             paranoid: false,
         }
     }
@@ -250,15 +325,16 @@ impl Config {
         self
     }
 
-    /// Address space that each memory reserves, in bytes. Default 4 GiB. Accesses to memories that cannot outgrow their
-    /// reservation need no check; with less, compiled code checks bounds.
+    /// Address space that each memory reserves, in bytes, rounded up to 64 KiB. Default 4 GiB, at most 64 TiB. With 4 GiB
+    /// or more, accesses to memories with 32-bit addresses and pages of 64 KiB need no check; with less, compiled code
+    /// checks bounds. A memory that outgrows its reservation moves to a larger one, which copies it.
     pub fn memory_reservation(&mut self, bytes: u64) -> &mut Self {
         self.tunables.memory_reservation = bytes;
         self
     }
 
-    /// Inaccessible bytes after each memory's reservation. Default 32 MiB. Constant offsets below it need no check of
-    /// their own.
+    /// Inaccessible bytes after each memory's reservation, rounded up to 64 KiB. Default 32 MiB, at most 64 TiB together
+    /// with the reservation. Constant offsets below it need no check of their own.
     pub fn memory_guard_size(&mut self, bytes: u64) -> &mut Self {
         self.tunables.memory_guard_size = bytes;
         self
@@ -295,7 +371,8 @@ impl Config {
         self
     }
 
-    /// Largest size of a linear memory in WebAssembly pages of 64 KiB, whatever the module allows. Default 65 536 (4 GiB).
+    /// Largest size of a linear memory in units of 64 KiB, whatever the module allows and whatever its pages are. Default
+    /// 65 536 (4 GiB), which is also the largest size of memories with 32-bit addresses; at most 2^30 (64 TiB).
     pub fn max_memory_pages(&mut self, pages: u64) -> &mut Self {
         self.max_memory_pages = pages;
         self
@@ -310,6 +387,13 @@ impl Config {
     /// Run Cranelift's verifier on every function that is compiled. Default off.
     pub fn cranelift_debug_verifier(&mut self, on: bool) -> &mut Self {
         self.tunables.debug_verifier = on;
+        self
+    }
+
+    /// Copy files that [`Module::deserialize_file`](crate::Module::deserialize_file) loads into sealed memory instead of
+    /// mapping them, so that they may change or go away afterwards. Costs a copy of each file. Default off.
+    pub fn seal_artifacts(&mut self, on: bool) -> &mut Self {
+        self.seal_artifacts = on;
         self
     }
 
@@ -328,10 +412,11 @@ impl Config {
         if self.max_instances == 0 {
             bail!(Config, "max_instances is 0; it must be at least 1");
         }
-        if self.max_memory_pages > 65_536 {
-            bail!(Config, "max_memory_pages is {}; a 32-bit memory has at most 65536", self.max_memory_pages);
+        if self.max_memory_pages > ADDRESS_SPACE_MAX / WASM_PAGE_BYTES {
+            let limit = ADDRESS_SPACE_MAX / WASM_PAGE_BYTES;
+            bail!(Config, "max_memory_pages is {}; it must be at most {limit} (64 TiB)", self.max_memory_pages);
         }
-        Ok(())
+        self.tunables.check_sizes()
     }
 
     pub(crate) fn tunables(&self) -> Tunables {
@@ -346,12 +431,21 @@ impl Config {
         self.max_instances
     }
 
-    pub(crate) fn memory_limit_pages(&self) -> u64 {
-        self.max_memory_pages
+    pub(crate) fn memory_limit_bytes(&self) -> u64 {
+        self.max_memory_pages * WASM_PAGE_BYTES
+    }
+
+    /// Whether slots are kept for the next instance.
+    pub(crate) fn keeps_slots(&self) -> bool {
+        self.allocation_strategy == InstanceAllocationStrategy::Pooling
     }
 
     pub(crate) fn table_limit_elements(&self) -> u64 {
         self.max_table_elements
+    }
+
+    pub(crate) fn seals_artifacts(&self) -> bool {
+        self.seal_artifacts
     }
 
     pub(crate) fn is_paranoid(&self) -> bool {

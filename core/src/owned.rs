@@ -93,7 +93,7 @@ impl<T: 'static> OwnedInstance<T> {
     }
 
     /// Calls an export on raw slots of 8 bytes: parameters in, results out. Integers and floats are their bits in the low
-    /// end.
+    /// end; a vector takes two slots, its low half first.
     ///
     /// # Errors
     ///
@@ -170,7 +170,7 @@ impl<T: 'static> OwnedInstance<T> {
             .ok_or_else(|| out_of_bounds("write", address, bytes.len(), definition))
     }
 
-    /// Grows a memory by `pages` of 64 KiB; gives the old size in pages.
+    /// Grows a memory by `pages` of its own size (64 KiB, unless its type says otherwise); gives the old size in pages.
     ///
     /// # Errors
     ///

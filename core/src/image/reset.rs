@@ -8,6 +8,8 @@
 //!   memory           2 lines    1 line      each run, and the 15 bytes after it, from the image; zeroes beyond it
 //! ```
 //!
+//! Where writes are not tracked, the pages of the memory are given back instead.
+//!
 //! Invariant: after [`reset`] the instance equals its image in everything a guest can see or use: bytes, sizes, dirty
 //! map, page protections, tables, globals, dropped segments. [`check`] compares all of it.
 
@@ -15,10 +17,11 @@ use std::ops::Range;
 use std::ptr;
 
 use super::{InstanceImage, MemoryImage};
+use crate::artifact::info::{Elements, ModuleInfo};
 use crate::artifact::layout::{DIRTY_LINE_BYTES, DIRTY_SPILL_BYTES, VmGlobal, VmMemory};
 use crate::error::{Result, bail};
 use crate::vm::instance::VmInstance;
-use crate::vm::memory::LinearMemory;
+use crate::vm::memory::{LinearMemory, dirty_map};
 
 /// Initial values of an instance's mutable globals. They belong to the slot: a `funcref` in them points into its context.
 #[derive(Debug, Default)]
@@ -30,30 +33,48 @@ pub struct GlobalsImage(Box<[VmGlobal]>);
 ///
 /// `Os` when mappings or memory are exhausted.
 pub fn prepare(instance: &mut VmInstance, image: &InstanceImage) -> Result<GlobalsImage> {
-    for (memory, image) in instance.memories().iter().zip(&image.memories) {
+    let module = instance.module().clone();
+    for (memory, image) in instance.memories().iter().zip(image.make(&module.info)?) {
         if let Some(image) = image {
             image.map(memory)?;
         }
     }
-    let module = instance.module().clone();
-    for i in 0..image.tables.len() {
+    for i in 0..image.plan.tables.len() {
         fill_table(instance, image, i);
-        let decl = &module.info.tables[module.info.imported_tables as usize + i];
-        if let (true, Some(init)) = (image.tables[i].is_empty(), &decl.init) {
-            // A table of a reference that only the instance knows. Such a table is filled anew after each tenant too.
-            let bits = instance.evaluate_word(init);
-            instance.table_storage(i).elements_mut().fill(bits);
-        }
     }
     // SAFETY: nobody runs in the instance.
     Ok(GlobalsImage(unsafe { (*instance.mutable_globals()).into() }))
 }
 
+/// What the elements of a table start as: a reference that perhaps only the instance knows.
+fn table_init(instance: &VmInstance, index: usize) -> u64 {
+    let info = &instance.module().info;
+    let decl = &info.tables[info.imported_tables as usize + index];
+    decl.init.as_ref().map_or(0, |init| instance.evaluate_word(init))
+}
+
+/// The functions of a segment that is in a table's image.
+fn functions(info: &ModuleInfo, segment: u32) -> &[u32] {
+    match &info.element_segments[segment as usize].elements {
+        Elements::Functions(list) => list,
+        // Not in an image.
+        Elements::Expressions(_) => &[],
+    }
+}
+
 fn fill_table(instance: &mut VmInstance, image: &InstanceImage, index: usize) {
-    let values: Vec<u64> = image.tables[index].iter().map(|&f| instance.func_ref(f).map_or(0, |f| f as u64)).collect();
+    let module = instance.module().clone();
+    let init = table_init(instance, index);
+    instance.table_storage(index).elements_mut().fill(init);
+    let references = instance.references();
     let elements = instance.table_storage(index).elements_mut();
-    elements[..values.len()].copy_from_slice(&values);
-    elements[values.len()..].fill(0);
+    for &(at, segment) in &image.plan.tables[index] {
+        let functions = functions(&module.info, segment);
+        // Lengths were compared with the table's when the module was loaded.
+        for (element, &place) in elements[at..at + functions.len()].iter_mut().zip(functions) {
+            *element = references.element(place);
+        }
+    }
 }
 
 /// Brings an instance back to its image.
@@ -78,12 +99,12 @@ pub unsafe fn reset(instance: &mut VmInstance, image: &InstanceImage, globals: &
     }
     let (imported_memories, imported_tables) =
         (instance.module().info.imported_memories, instance.module().info.imported_tables);
-    for i in 0..image.memories.len() {
+    for (i, memory_image) in image.memories().iter().enumerate() {
         let definition = instance.memory(imported_memories + i as u32);
         // SAFETY: the definition of a memory that this instance defines.
-        unsafe { reset_memory(&instance.memories()[i], &mut *definition, image.memories[i].as_ref())? };
+        unsafe { reset_memory(&instance.memories()[i], &mut *definition, memory_image.as_ref())? };
     }
-    for i in 0..image.tables.len() {
+    for i in 0..image.plan.tables.len() {
         let definition = instance.table(imported_tables + i as u32);
         // SAFETY: the definition of a table that this instance defines.
         if unsafe { (*definition).dirty } != 0 {
@@ -96,17 +117,9 @@ pub unsafe fn reset(instance: &mut VmInstance, image: &InstanceImage, globals: &
 #[cold]
 fn reset_table(instance: &mut VmInstance, image: &InstanceImage, index: usize) {
     instance.table_storage(index).shrink_to_minimum();
-    let module = instance.module().clone();
-    let decl = &module.info.tables[module.info.imported_tables as usize + index];
-    match (&decl.init, image.tables[index].is_empty()) {
-        (Some(init), true) => {
-            let bits = instance.evaluate_word(init);
-            instance.table_storage(index).elements_mut().fill(bits);
-        }
-        _ => fill_table(instance, image, index),
-    }
+    fill_table(instance, image, index);
     let fresh = instance.table_storage(index).definition();
-    let place = instance.table(module.info.imported_tables + index as u32);
+    let place = instance.table(instance.module().info.imported_tables + index as u32);
     // SAFETY: the definition of a table that this instance defines.
     unsafe { place.write(fresh) };
 }
@@ -118,16 +131,29 @@ fn reset_table(instance: &mut VmInstance, image: &InstanceImage, index: usize) {
 /// Nobody uses the memory; `definition` is its own.
 #[inline]
 unsafe fn reset_memory(memory: &LinearMemory, definition: &mut VmMemory, image: Option<&MemoryImage>) -> Result<()> {
-    let length = definition.length;
-    // SAFETY: the map is accessible for every line of the memory, and nobody else uses it.
-    let map = unsafe { &mut *memory.dirty_map(length) };
-    // SAFETY: runs are lines of the memory.
-    for_each_run(map, |run| unsafe { restore(definition, run, image) });
-    if length > memory.minimum_bytes() {
-        memory.shrink_to_minimum(length)?;
-        definition.length = memory.minimum_bytes();
+    match dirty_map(definition) {
+        Some(map) => {
+            // SAFETY: the map is accessible for every line of the memory, and nobody else uses it.
+            let map = unsafe { &mut *map };
+            // SAFETY: runs are lines of the memory.
+            for_each_run(map, |run| unsafe { restore(definition, run, image) });
+        }
+        None => rebuild(memory, image)?,
+    }
+    if definition.length > memory.minimum_bytes() {
+        memory.shrink_to_minimum(definition)?;
     }
     Ok(())
+}
+
+/// Restores a memory whose writes are not known: its pages are given back, so that the image, or zeroes, are there again.
+/// Costs a system call, and time in proportion to what is resident.
+#[cold]
+fn rebuild(memory: &LinearMemory, image: Option<&MemoryImage>) -> Result<()> {
+    match (memory.discard()?, image) {
+        (true, Some(image)) => image.map(memory),
+        _ => Ok(()),
+    }
 }
 
 /// Calls `found` with runs of marked lines, ascending, and clears the marks. `map` has a byte for each line, eight to a
@@ -211,7 +237,7 @@ pub unsafe fn check(instance: &mut VmInstance, image: &InstanceImage, globals: &
         bail!(Bug, "segments differ from their image after a reset");
     }
     let module = instance.module().clone();
-    for (i, memory_image) in image.memories.iter().enumerate() {
+    for (i, memory_image) in image.memories().iter().enumerate() {
         // SAFETY: the definition of a memory that this instance defines.
         let definition = unsafe { &*instance.memory(module.info.imported_memories + i as u32) };
         let memory = &instance.memories()[i];
@@ -224,7 +250,8 @@ pub unsafe fn check(instance: &mut VmInstance, image: &InstanceImage, globals: &
             );
         }
         // SAFETY: the map is accessible for the whole memory.
-        if let Some(word) = unsafe { &*memory.dirty_map(definition.length) }.iter().position(|&w| w != 0) {
+        let map = dirty_map(definition).map_or(&[][..], |map| unsafe { &*map });
+        if let Some(word) = map.iter().position(|&w| w != 0) {
             bail!(Bug, "a line near {} of memory {i} is still marked after a reset", word * 8);
         }
         let mut differs = None;
@@ -247,13 +274,14 @@ pub unsafe fn check(instance: &mut VmInstance, image: &InstanceImage, globals: &
             bail!(Bug, "memory {i} differs from its image somewhere in {range:?} after a reset");
         }
     }
-    for (i, template) in image.tables.iter().enumerate() {
+    for (i, segments) in image.plan.tables.iter().enumerate() {
         let decl = &module.info.tables[module.info.imported_tables as usize + i];
-        let init = decl.init.as_ref().map_or(0, |e| instance.evaluate_word(e));
-        let expected: Vec<u64> = match template.is_empty() {
-            true => vec![init; decl.ty.minimum as usize],
-            false => template.iter().map(|&f| instance.func_ref(f).map_or(0, |f| f as u64)).collect(),
-        };
+        let mut expected = vec![table_init(instance, i); decl.ty.minimum as usize];
+        for &(at, segment) in segments {
+            for (k, &place) in functions(&module.info, segment).iter().enumerate() {
+                expected[at + k] = instance.references().element(place);
+            }
+        }
         if instance.table_storage(i).elements_mut() != expected {
             bail!(Bug, "table {i} differs from its image after a reset");
         }
