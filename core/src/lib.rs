@@ -61,6 +61,8 @@ mod sys;
 mod table;
 mod val;
 mod vm;
+#[cfg(feature = "wasi")]
+pub mod wasi;
 
 pub use artifact::info::{ExternType, FuncType, GlobalType, MemoryType, TableType, ValType};
 pub use config::Config;
