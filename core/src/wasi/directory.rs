@@ -9,6 +9,7 @@
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -74,11 +75,10 @@ impl OpenDir {
     ///
     /// `Os` when it does not exist, is no directory, or may not be read.
     pub(super) fn ambient(host: &Path, guest: &str, dir_perms: DirPerms, file_perms: FilePerms) -> Result<Self> {
-        let cannot = |why: &str| Error::new(ErrorKind::Os, format!("cannot preopen `{}`: {why}", host.display()));
-        let opened = File::open(host).map_err(|e| cannot(&e.to_string()))?;
-        if !opened.metadata().map_err(|e| cannot(&e.to_string()))?.is_dir() {
-            return Err(cannot("it is not a directory"));
-        }
+        let opened =
+            File::options().read(true).custom_flags(rustix::fs::OFlags::DIRECTORY.bits() as i32).open(host).map_err(
+                |e| Error::new(ErrorKind::Os, format!("cannot preopen directory `{}`: {e}", host.display())),
+            )?;
         Ok(OpenDir { dir: Dir::from_std_file(opened), dir_perms, file_perms, preopen: Some(guest.into()) })
     }
 
@@ -125,12 +125,11 @@ impl OpenDir {
         if oflags.contains(OFlags::CREAT) {
             self.permit(DirPerms::MUTATE)?;
         }
-        if changes && !self.file_perms.contains(FilePerms::WRITE) || read && !self.file_perms.contains(FilePerms::READ)
-        {
-            // Directories can be opened where files cannot.
-            if !self.is_dir(path, follow) {
-                return Err(Errno::Perm);
-            }
+        // Directories can be opened where files cannot. It is the host that tells them apart, in the same step.
+        let no_file = changes && !self.file_perms.contains(FilePerms::WRITE)
+            || read && !self.file_perms.contains(FilePerms::READ);
+        if no_file && oflags.contains(OFlags::CREAT) {
+            return Err(Errno::Perm);
         }
 
         let mut options = OpenOptions::new();
@@ -146,7 +145,7 @@ impl OpenDir {
         // A named pipe without a peer would keep the host waiting.
         options.nonblock(true);
         let mut more = rustix::fs::OFlags::NOCTTY;
-        more.set(rustix::fs::OFlags::DIRECTORY, oflags.contains(OFlags::DIRECTORY));
+        more.set(rustix::fs::OFlags::DIRECTORY, no_file || oflags.contains(OFlags::DIRECTORY));
         options.custom_flags(more.bits() as i32);
 
         let mut opened = self.dir.open_with(path, &options).map_err(Errno::from);
@@ -154,7 +153,10 @@ impl OpenDir {
         if create && !changes && matches!(opened, Err(Errno::Acces | Errno::Rofs | Errno::Txtbsy)) {
             opened = Ok(self.dir.open_with(path, options.create(false).create_new(false).write(false))?);
         }
-        let opened = opened?;
+        let opened = match opened {
+            Err(Errno::Notdir) if no_file && !oflags.contains(OFlags::DIRECTORY) => return Err(Errno::Perm),
+            opened => opened?,
+        };
         let metadata = opened.metadata()?;
         let opened = opened.into_std();
         if metadata.is_dir() {
@@ -169,10 +171,6 @@ impl OpenDir {
             file.set_flags(wanted)?;
         }
         Ok(Opened::File(file))
-    }
-
-    fn is_dir(&self, path: &str, follow: bool) -> bool {
-        self.path_stat(path, follow).is_ok_and(|stat| stat.kind == FileType::Directory)
     }
 
     pub(super) fn path_stat(&self, path: &str, follow: bool) -> Result<FileStat, Errno> {
@@ -192,10 +190,11 @@ impl OpenDir {
             }
         };
         let (access, modification) = (spec(times.access), spec(times.modification));
-        Ok(match follow {
+        match follow {
             true => self.dir.set_times(path, access, modification)?,
             false => self.dir.set_symlink_times(path, access, modification)?,
-        })
+        }
+        Ok(())
     }
 
     pub(super) fn create_dir(&self, path: &str) -> Result<(), Errno> {
@@ -205,7 +204,9 @@ impl OpenDir {
 
     pub(super) fn remove_dir(&self, path: &str) -> Result<(), Errno> {
         self.permit(DirPerms::MUTATE)?;
-        Ok(self.dir.remove_dir(path)?)
+        // To cap-std `dir/` is `dir/.`, which no host removes.
+        let bare = path.trim_end_matches('/');
+        Ok(self.dir.remove_dir(if bare.is_empty() { path } else { bare })?)
     }
 
     pub(super) fn unlink(&self, path: &str) -> Result<(), Errno> {

@@ -5,9 +5,11 @@
 //! | `isolation`, `random` | after a drop the next instance equals its image, whatever the tenant did |
 //! | `traps`, `stack`, `signals` | each trap by its code; instances, threads and the process live on |
 //! | `hosts` | host functions: values, errors, panics, nesting |
+//! | `memory` | views of guest memory are bounded, and what they hand out is undone |
 //! | `handles`, `shared` | what outlived its store, or belongs to another, is an error and never another tenant |
 //! | `limits` | limits are kept, and say what they are |
 //! | `threads`, `leaks` | any thread may do anything that `Send` and `Sync` allow; nothing is left behind |
+//! | `wasi` | WASI preview 1: each function, hostile arguments, nothing that was not granted |
 //! | `bytes`, `segments`, `linking` | the bytes convention; segments and start; what instances of a store share |
 //!
 //! Engines are paranoid (they compare each slot with its image after each reset, and abort on a difference) unless a
@@ -21,6 +23,7 @@ mod kit;
 mod leaks;
 mod limits;
 mod linking;
+mod memory;
 mod program;
 mod random;
 mod segments;
@@ -29,3 +32,5 @@ mod signals;
 mod stack;
 mod threads;
 mod traps;
+#[cfg(feature = "wasi")]
+mod wasi;
