@@ -30,6 +30,7 @@
 //! ```
 //!
 //! Start with [`Engine`], [`Module`], [`Linker`] and [`InstancePre`]. [`Store`] is for several instances that share things.
+//! Module `wasi` (feature `wasi`) runs programs that expect a system.
 
 /// The README's example runs.
 #[cfg(doctest)]

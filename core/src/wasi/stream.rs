@@ -16,9 +16,10 @@ pub trait InputStream: Send + Sync + 'static {
     /// The guest sees the `errno` that is nearest to the error.
     fn read(&self, into: &mut [u8]) -> io::Result<usize>;
 
-    /// Bytes that can surely be read without blocking, as far as known. What a guest that polls is told.
+    /// Bytes that can surely be read without blocking; 0, the default, where that is not known. What a guest that polls is
+    /// told, and how far one call reads.
     fn available(&self) -> u64 {
-        1
+        0
     }
 
     /// A descriptor that `poll(2)` can be asked about. `None`, the default: reading never blocks for long.
@@ -87,9 +88,6 @@ pub(super) fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T>
 impl InputStream for io::Empty {
     fn read(&self, _: &mut [u8]) -> io::Result<usize> {
         Ok(0)
-    }
-    fn available(&self) -> u64 {
-        0
     }
 }
 
@@ -217,11 +215,11 @@ pub(super) struct HostStdin;
 
 impl InputStream for HostStdin {
     fn read(&self, into: &mut [u8]) -> io::Result<usize> {
-        retry(|| Ok(rustix::io::read(io::stdin().as_fd(), &mut *into)?))
+        retry(|| Ok(rustix::io::read(rustix::stdio::stdin(), &mut *into)?))
     }
 
     fn available(&self) -> u64 {
-        rustix::io::ioctl_fionread(io::stdin().as_fd()).unwrap_or(1)
+        rustix::io::ioctl_fionread(rustix::stdio::stdin()).unwrap_or(0)
     }
 
     fn poll_fd(&self) -> Option<BorrowedFd<'_>> {

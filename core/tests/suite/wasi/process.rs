@@ -164,6 +164,14 @@ fn exit_comes_back_as_an_error_with_its_code() {
 }
 
 #[test]
+fn contexts_and_builders_can_go_to_any_thread() {
+    fn anywhere<T: Send + Sync + Clone + 'static>() {}
+    anywhere::<WasiCtx>();
+    anywhere::<WasiCtxBuilder>();
+    anywhere::<instar::wasi::MemoryOutputPipe>();
+}
+
+#[test]
 fn what_does_not_exist_says_so() {
     let mut guest = Guest::new(WasiCtxBuilder::new().build());
     assert_eq!(guest.call("proc_raise", &[6]), NOTSUP);
