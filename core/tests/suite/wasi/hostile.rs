@@ -236,3 +236,48 @@ fn made_up_arguments_never_trap_or_panic() {
     }
     assert!(successes > 500, "some of it makes sense: {successes}");
 }
+
+/// The guest calls the host at every depth of its stack, down to the last frame there is room for: the thread ends before the
+/// limit of the engine.
+#[test]
+fn the_host_has_stack_left_wherever_a_guest_calls_it() {
+    let folder = folder();
+    fs::create_dir_all(folder.path().join("a/b/c")).unwrap();
+    std::os::unix::fs::symlink("b/../b/c", folder.path().join("a/link")).unwrap();
+    let text = r#"(module
+        (import "wasi_snapshot_preview1" "path_open"
+          (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "fd_close" (func $close (param i32) (result i32)))
+        (import "wasi_snapshot_preview1" "fd_readdir" (func $list (param i32 i32 i32 i64 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "path_rename" (func $rename (param i32 i32 i32 i32 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 0) "a/../a/link/../c/new")
+        (global $depth (export "depth") (mut i32) (i32.const 0))
+        (func $f (export "f")
+          (if (call $open (i32.const 3) (i32.const 1) (i32.const 0) (i32.const 20) (i32.const 1) (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 100))
+            (then (unreachable)))
+          (if (call $close (i32.load (i32.const 100))) (then (unreachable)))
+          (if (call $list (i32.const 3) (i32.const 200) (i32.const 100) (i64.const 0) (i32.const 100)) (then (unreachable)))
+          (if (call $rename (i32.const 3) (i32.const 0) (i32.const 20) (i32.const 3) (i32.const 0) (i32.const 20)) (then (unreachable)))
+          (if (call $random (i32.const 200) (i32.const 100)) (then (unreachable)))
+          (global.set $depth (i32.add (global.get $depth) (i32.const 1)))
+          (call $f)))"#;
+    let mut builder = WasiCtxBuilder::new();
+    builder.preopened_dir(folder.path(), "/", DirPerms::all(), FilePerms::all()).unwrap();
+    let template = builder.build();
+    for stack in [256 << 10, 512 << 10] {
+        let (template, text) = (template.clone(), text.to_string());
+        let thread = std::thread::Builder::new().stack_size(stack).spawn(move || {
+            let engine = crate::kit::engine(|config| {
+                config.max_instances(1).max_wasm_stack(8 << 20);
+            });
+            let mut linker = Linker::new(&engine);
+            wasi::add_to_linker(&mut linker, |context| context).unwrap();
+            let pre = linker.instantiate_pre(&module(&engine, text)).unwrap();
+            let f = pre.typed::<(), ()>("f").unwrap();
+            crate::kit::traps(pre.call(template, &f, ()), instar::TrapCode::StackOverflow);
+        });
+        thread.unwrap().join().unwrap();
+    }
+}
