@@ -13,6 +13,7 @@
 //! Engines are paranoid (they compare each slot with its image after each reset, and abort on a difference) unless a
 //! test says why not.
 
+mod bounds;
 mod bytes;
 mod handles;
 mod hosts;

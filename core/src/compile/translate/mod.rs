@@ -67,6 +67,13 @@ impl<'a> Module<'a> {
     }
 }
 
+impl<'a> Module<'a> {
+    /// Type of function `index`.
+    pub fn func_type(&self, index: u32) -> &'a FuncType {
+        self.info.func_type(index)
+    }
+}
+
 /// The state of one function's translation.
 struct Translator<'a, 'b> {
     module: &'a Module<'a>,
