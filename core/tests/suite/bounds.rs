@@ -81,7 +81,7 @@ fn call(pre: &InstancePre<()>, name: &str, wide: bool, index: u64) -> instar::Re
 
 fn check_subject(mode: &Mode, subject: &Subject) {
     let engine = mode.engine_with(|c| {
-        c.wasm_custom_page_sizes(true).max_instances(1);
+        c.wasm_custom_page_sizes(true).max_instances(1).cranelift_debug_verifier(false);
     });
     let index = if subject.wide { "i64" } else { "i32" };
     let mut functions = String::new();
@@ -97,12 +97,14 @@ fn check_subject(mode: &Mode, subject: &Subject) {
                 functions += &format!("(func (export \"{name}\") (param {index}) {})", body("(local.get 0)"));
                 for (i, &at) in indices(subject, offset, size).iter().enumerate() {
                     let inside = u128::from(at) + u128::from(offset) + u128::from(size) <= u128::from(subject.length);
-                    // The same address as a constant, which compiled code may know to be good.
-                    let constant = format!("{name} c{i}");
-                    let at_constant = body(&format!("({index}.const {at})"));
-                    functions += &format!("(func (export \"{constant}\") (param {index}) {at_constant})");
                     cases.push((name.clone(), at, inside));
-                    cases.push((constant, at, inside));
+                    if ["i64.load", "i32.load8_u", "i64.store", "i32.store16"].contains(&operator) {
+                        // The same address as a constant, which compiled code may know to be good.
+                        let constant = format!("{name} c{i}");
+                        let at_constant = body(&format!("({index}.const {at})"));
+                        functions += &format!("(func (export \"{constant}\") (param {index}) {at_constant})");
+                        cases.push((constant, at, inside));
+                    }
                 }
             }
         }
@@ -340,7 +342,8 @@ fn code_for_an_imported_memory_serves_any_memory_that_matches() {
     for mode in MODES {
         let engine = mode.engine();
         for given in ["1 1", "1 2", "3 200", "5"] {
-            let exporter = pre(&engine, format!("(module (memory (export \"memory\") {given}) (data (i32.const 0) \"x\"))"));
+            let exporter =
+                pre(&engine, format!("(module (memory (export \"memory\") {given}) (data (i32.const 0) \"x\"))"));
             let mut store = Store::new(&engine, ());
             let instance = exporter.instantiate(&mut store).unwrap();
             let memory = instance.memory(&mut store, "memory").unwrap();
@@ -351,7 +354,7 @@ fn code_for_an_imported_memory_serves_any_memory_that_matches() {
               (func (export "first") (result i32) (i32.load8_u (i32.const 0)))
               (func (export "grow") (result i32) (memory.grow (i32.const 1)) (i32.store8 (i32.const 1) (i32.const 7))))"#;
             let user = linker.instantiate(&mut store, &crate::kit::module(&engine, text)).unwrap();
-            let mut call = |store: &mut Store<()>, name: &str, params: &[Val]| {
+            let call = |store: &mut Store<()>, name: &str, params: &[Val]| {
                 let function = user.func(&mut *store, name).unwrap();
                 let mut results = [Val::I32(-7)];
                 function.call(&mut *store, params, &mut results).map(|()| match results[0] {

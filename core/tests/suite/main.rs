@@ -8,6 +8,8 @@
 //! | `handles`, `shared` | what outlived its store, or belongs to another, is an error and never another tenant |
 //! | `limits` | limits are kept, and say what they are |
 //! | `threads`, `leaks` | any thread may do anything that `Send` and `Sync` allow; nothing is left behind |
+//! | `bounds`, `memory64`, `pages` | accesses at the edges; 64-bit memories and tables; pages of one byte; in every mode |
+//! | `modes` | the tests of isolation, traps and linking again, in every mode |
 //! | `bytes`, `segments`, `linking` | the bytes convention; segments and start; what instances of a store share |
 //!
 //! Engines are paranoid (they compare each slot with its image after each reset, and abort on a difference) unless a
@@ -22,6 +24,9 @@ mod kit;
 mod leaks;
 mod limits;
 mod linking;
+mod memory64;
+mod modes;
+mod pages;
 mod program;
 mod random;
 mod segments;
