@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, Weak};
 
 use crate::artifact::info::FuncType;
+use crate::artifact::plan::MemorySettings;
 #[cfg(feature = "compile")]
 use crate::compile::Compiler;
 use crate::config::Config;
@@ -102,7 +103,7 @@ impl Engine {
         InstanceLimits {
             memory_bytes: self.0.config.memory_limit_bytes(),
             table_elements: self.0.config.table_limit_elements(),
-            memories: self.0.config.tunables().memory_settings(),
+            memories: MemorySettings::new(&self.0.config.tunables()),
         }
     }
 

@@ -148,7 +148,7 @@ fn widths_must_agree_when_linking() {
     let items: [(&str, instar::Extern); 4] = [
         ("m32", Memory::new(&mut store, MemoryType::new(1, None)).unwrap().into()),
         ("m64", Memory::new(&mut store, WIDE).unwrap().into()),
-        ("t32", Table::new(&mut store, TableType::new(RefType::FUNCREF, 1, None), null.clone()).unwrap().into()),
+        ("t32", Table::new(&mut store, TableType::new(RefType::FUNCREF, 1, None), null).unwrap().into()),
         ("t64", Table::new(&mut store, wide_table, null).unwrap().into()),
     ];
     for (name, item) in items {

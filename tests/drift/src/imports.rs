@@ -1,7 +1,7 @@
 //! Imports between the folders of core run one way.
 //!
 //! ```text
-//!   error ← sys ← vm ← image ← pool ← public nouns
+//!   error ← sys ← vm ← image ← pool ← public nouns; artifact reads config and error only
 //!   compile reads artifact, config and error only; vm, image and pool may read artifact; only engine joins compile to the rest
 //! ```
 
@@ -12,7 +12,7 @@ use std::path::Path;
 const RULES: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("config", &["error"]),
-    ("artifact", &["error"]),
+    ("artifact", &["config", "error"]),
     ("compile", &["artifact", "config", "error"]),
     ("sys", &["error"]),
     ("vm", &["artifact", "error", "sys"]),

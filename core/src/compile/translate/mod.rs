@@ -31,7 +31,7 @@ use super::access::Access;
 use super::{abi, invalid, parse};
 use crate::artifact::info::{FuncType, ModuleInfo};
 use crate::artifact::layout::{ContextLayout, GlobalPlace};
-use crate::artifact::plan::MemoryPlan;
+use crate::artifact::plan::{MemoryPlan, MemorySettings};
 use crate::config::Tunables;
 use crate::error::{Result, bail};
 
@@ -54,7 +54,7 @@ impl<'a> Module<'a> {
     pub fn new(info: &'a ModuleInfo, isa: &'a dyn TargetIsa, tunables: &Tunables) -> Self {
         let layout = ContextLayout::new(info);
         let features = parse::features(tunables.features);
-        let settings = tunables.memory_settings();
+        let settings = MemorySettings::new(tunables);
         Module {
             info,
             layout,
