@@ -527,7 +527,7 @@ func TestBadInputIsAnErrorWithItsReason(t *testing.T) {
 	if _, err := instar.NewModuleFromFile(engine, "none.wasm"); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
-	for _, config := range []instar.Config{{MaxInstances: -1}, {MaxMemoryPages: 65537}, {MaxWasmStack: 1}} {
+	for _, config := range []instar.Config{{MaxInstances: -1}, {MaxMemoryPages: 1 << 40}, {MaxWasmStack: 1}} {
 		if _, err := instar.NewEngine(config); instar.KindOf(err) != instar.KindConfig {
 			t.Errorf("%+v: %v", config, err)
 		}

@@ -1,8 +1,11 @@
 //! [`Config`]: what an engine is built from. Checked in one place, `Engine::new`.
 
-use crate::artifact::layout::WASM_PAGE_BYTES;
-use crate::artifact::plan::{ADDRESS_SPACE_MAX, MemorySettings};
 use crate::error::{Result, bail};
+
+/// Sizes of address space in a configuration are at most this in bytes, so that sums of them fit any that we run in.
+const ADDRESS_SPACE_MAX: u64 = 1 << 46;
+/// The unit of `max_memory_pages` in bytes.
+const PAGE_BYTES: u64 = 64 << 10;
 
 /// Choices that change the compiled code. Recorded with it: code runs only in an engine with the same choices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,16 +227,6 @@ impl Default for Tunables {
 }
 
 impl Tunables {
-    /// How memories are laid out and accessed.
-    pub(crate) fn memory_settings(&self) -> MemorySettings {
-        MemorySettings {
-            reservation: self.memory_reservation,
-            guard: self.memory_guard_size,
-            signals: self.signals_based_traps,
-            tracked: self.dirty_tracking != DirtyTracking::Off,
-        }
-    }
-
     fn check_sizes(&self) -> Result<()> {
         for (name, bytes) in
             [("memory_reservation", self.memory_reservation), ("memory_guard_size", self.memory_guard_size)]
@@ -318,8 +311,9 @@ impl Config {
         self
     }
 
-    /// Turn faults of compiled code into traps. Default on. Without it no signal handler is installed, and compiled code
-    /// checks bounds, divisors and its stack itself, which is slower: for hosts that own the signal handlers.
+    /// Turn faults of compiled code into traps. Default on. Without it this engine installs no signal handler, and no
+    /// instruction of its compiled code faults: it checks bounds, divisors and its stack itself, which is slower. For hosts
+    /// that own the signal handlers.
     pub fn signals_based_traps(&mut self, on: bool) -> &mut Self {
         self.tunables.signals_based_traps = on;
         self
@@ -412,8 +406,8 @@ impl Config {
         if self.max_instances == 0 {
             bail!(Config, "max_instances is 0; it must be at least 1");
         }
-        if self.max_memory_pages > ADDRESS_SPACE_MAX / WASM_PAGE_BYTES {
-            let limit = ADDRESS_SPACE_MAX / WASM_PAGE_BYTES;
+        if self.max_memory_pages > ADDRESS_SPACE_MAX / PAGE_BYTES {
+            let limit = ADDRESS_SPACE_MAX / PAGE_BYTES;
             bail!(Config, "max_memory_pages is {}; it must be at most {limit} (64 TiB)", self.max_memory_pages);
         }
         self.tunables.check_sizes()
@@ -432,7 +426,7 @@ impl Config {
     }
 
     pub(crate) fn memory_limit_bytes(&self) -> u64 {
-        self.max_memory_pages * WASM_PAGE_BYTES
+        self.max_memory_pages * PAGE_BYTES
     }
 
     /// Whether slots are kept for the next instance.

@@ -9,6 +9,7 @@ use crate::artifact::declarations;
 use crate::artifact::format::{Artifact, FORMAT, Section, Verify};
 use crate::artifact::header::Header;
 use crate::artifact::info::{FuncType, ModuleInfo};
+use crate::artifact::plan::MemorySettings;
 #[cfg(feature = "compile")]
 use crate::artifact::write;
 #[cfg(feature = "compile")]
@@ -112,7 +113,7 @@ impl Engine {
         InstanceLimits {
             memory_bytes: self.0.config.memory_limit_bytes(),
             table_elements: self.0.config.table_limit_elements(),
-            memories: self.0.config.tunables().memory_settings(),
+            memories: MemorySettings::new(&self.0.config.tunables()),
         }
     }
 

@@ -11,9 +11,7 @@
 
 use super::info::MemoryType;
 use super::layout::{MEMORY32_MAX_BYTES, WASM_PAGE_BYTES};
-
-/// Sizes in a configuration are at most this, so that sums of them fit any address space that we run in.
-pub const ADDRESS_SPACE_MAX: u64 = 1 << 46;
+use crate::config::{DirtyTracking, Tunables};
 
 /// Ends of accesses that are left to the guard are at most this, so that offsets fit an instruction.
 const REACH_MAX: u64 = 1 << 30;
@@ -21,14 +19,25 @@ const REACH_MAX: u64 = 1 << 30;
 /// What the configuration of an engine says about all its memories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemorySettings {
-    /// Address space of a memory in bytes, at most [`ADDRESS_SPACE_MAX`].
+    /// Address space of a memory in bytes.
     pub reservation: u64,
-    /// Inaccessible bytes after it, at most [`ADDRESS_SPACE_MAX`].
+    /// Inaccessible bytes after it. The sum of the two is far below what 64 bits hold.
     pub guard: u64,
     /// Whether faults become traps.
     pub signals: bool,
     /// Whether writes are marked in a dirty map.
     pub tracked: bool,
+}
+
+impl MemorySettings {
+    pub fn new(tunables: &Tunables) -> Self {
+        MemorySettings {
+            reservation: tunables.memory_reservation,
+            guard: tunables.memory_guard_size,
+            signals: tunables.signals_based_traps,
+            tracked: tunables.dirty_tracking != DirtyTracking::Off,
+        }
+    }
 }
 
 /// How an access finds out that it is out of bounds. `reach` is in bytes; an access whose constant offset plus size is

@@ -34,6 +34,29 @@ struct CallSite {
     callee: u32,
 }
 
+impl CallSite {
+    /// Fills in the target.
+    fn resolve(&self, code: &mut [u8], target: u32) -> Result<()> {
+        let distance = i64::from(target) + self.addend - i64::from(self.offset);
+        let at = self.offset as usize;
+        let field: &mut [u8; 4] = (&mut code[at..at + 4]).try_into().expect("four bytes");
+        match self.kind {
+            Reloc::X86CallPCRel4 => {
+                *field = i32::try_from(distance).expect("the text is smaller than 2 GiB").to_le_bytes();
+            }
+            Reloc::Arm64Call => {
+                if !(-(1 << 27)..1 << 27).contains(&distance) {
+                    bail!(Limit, "the module's code is larger than 128 MiB");
+                }
+                let target = (distance >> 2) as u32 & 0x03ff_ffff;
+                *field = (u32::from_le_bytes(*field) | target).to_le_bytes();
+            }
+            other => bail!(Bug, "relocation {other:?} in compiled code"),
+        }
+        Ok(())
+    }
+}
+
 /// The code of one function, with offsets from its start.
 pub(super) struct CompiledFunction {
     code: Vec<u8>,
@@ -43,6 +66,30 @@ pub(super) struct CompiledFunction {
     entry: Option<EntrySite>,
     /// See [`address_map`].
     addresses: Vec<u8>,
+    /// Bytes of stack below the frame pointer.
+    pub frame_bytes: u32,
+}
+
+impl CompiledFunction {
+    /// The function with `check` in front, all of whose calls are to the function.
+    pub fn behind(self, check: CompiledFunction) -> Result<CompiledFunction> {
+        if !check.traps.is_empty() || check.entry.is_some() {
+            bail!(Bug, "a stack check that traps or is entered");
+        }
+        let alignment = self.alignment.max(check.alignment);
+        let mut code = check.code;
+        let start = code.len().next_multiple_of(self.alignment as usize);
+        let Ok(moved) = u32::try_from(start) else { bail!(Bug, "a stack check of {start} bytes") };
+        code.resize(start, PADDING);
+        for call in &check.calls {
+            call.resolve(&mut code, moved)?;
+        }
+        code.extend_from_slice(&self.code);
+        let calls = self.calls.into_iter().map(|c| CallSite { offset: c.offset + moved, ..c }).collect();
+        let traps = self.traps.into_iter().map(|t| TrapSite { offset: t.offset + moved, ..t }).collect();
+        let addresses = address_map::moved(&self.addresses, moved);
+        Ok(CompiledFunction { code, alignment, calls, traps, addresses, ..self })
+    }
 }
 
 /// Compiles the function that was built in `context`. `signals`: whether faults become traps; if not, the function has
@@ -69,6 +116,8 @@ pub(super) fn compile(
         let code = traps::from_cranelift(trap.code).ok_or_else(|| error!(Bug, "unknown trap code {}", trap.code))?;
         traps.push(TrapSite { offset: trap.offset, code });
     }
+    let Some(frame) = buffer.frame_layout() else { bail!(Bug, "the frame of a function is unknown") };
+    let frame_bytes = frame.frame_to_fp_offset;
     let mut entry = None;
     for site in buffer.call_sites() {
         if !site.exception_handlers.is_empty() {
@@ -84,7 +133,7 @@ pub(super) fn compile(
         calls.push(CallSite { offset: reloc.offset, kind: reloc.kind, addend: reloc.addend, callee });
     }
     let addresses = if addresses { address_map::encode(wasm_offsets(buffer.get_srclocs_sorted())) } else { Vec::new() };
-    Ok(CompiledFunction { code, alignment, calls, traps, entry, addresses })
+    Ok(CompiledFunction { code, alignment, calls, traps, entry, addresses, frame_bytes })
 }
 
 /// Where the code of a function changes from one wasm instruction to another, or to none.
@@ -170,23 +219,7 @@ impl Text {
     /// Fills in the targets of all calls. `functions` are the functions that the module defines.
     pub fn resolve_calls(&mut self, functions: &[FunctionRange]) -> Result<()> {
         for call in std::mem::take(&mut self.calls) {
-            let target = i64::from(functions[call.callee as usize].start);
-            let distance = target + call.addend - i64::from(call.offset);
-            let at = call.offset as usize;
-            let field: &mut [u8; 4] = (&mut self.code[at..at + 4]).try_into().expect("four bytes");
-            match call.kind {
-                Reloc::X86CallPCRel4 => {
-                    *field = i32::try_from(distance).expect("the text is smaller than 2 GiB").to_le_bytes();
-                }
-                Reloc::Arm64Call => {
-                    if !(-(1 << 27)..1 << 27).contains(&distance) {
-                        bail!(Limit, "the module's code is larger than 128 MiB");
-                    }
-                    let target = (distance >> 2) as u32 & 0x03ff_ffff;
-                    *field = (u32::from_le_bytes(*field) | target).to_le_bytes();
-                }
-                other => bail!(Bug, "relocation {other:?} in compiled code"),
-            }
+            call.resolve(&mut self.code, functions[call.callee as usize].start)?;
         }
         Ok(())
     }

@@ -40,6 +40,10 @@ use crate::artifact::info::{FuncType, ModuleInfo};
 use crate::config::Tunables;
 use crate::error::{Error, Result, error};
 
+/// Without signals, a function compares the stack pointer with the limit after it has made its frame, into which it may
+/// have written by then. A larger frame gets a check in front of the function. The stack has room below the limit.
+const UNCHECKED_FRAME_BYTES: u32 = 8 << 10;
+
 /// Compiles modules for this machine. Cheap to share between threads.
 pub(crate) struct Compiler {
     isa: OwnedTargetIsa,
@@ -179,8 +183,17 @@ impl Compiler {
             *builder_context = FunctionBuilderContext::new();
             return Err(e);
         }
+        let index = validator.index();
         *validator_allocations = validator.into_allocations();
-        emit::compile(context, &*self.isa, self.tunables.signals_based_traps, self.tunables.address_map)
+        let (signals, addresses) = (self.tunables.signals_based_traps, self.tunables.address_map);
+        let function = emit::compile(context, &*self.isa, signals, addresses)?;
+        if signals || function.frame_bytes <= UNCHECKED_FRAME_BYTES {
+            return Ok(function);
+        }
+        context.clear();
+        let ty = module.func_type(index);
+        trampoline::build_stack_check(&mut context.func, builder_context, &*self.isa, ty, function.frame_bytes);
+        function.behind(emit::compile(context, &*self.isa, signals, false)?)
     }
 
     fn compile_trampoline(

@@ -510,4 +510,59 @@ mod with_text {
         let (near, far) = (size(&(store(0) + &store(8))), size(&(store(0) + &store(800))));
         assert!(near + 8 < far, "{near} {far}");
     }
+
+    fn compile_with(change: impl FnOnce(&mut Tunables), text: &str) -> Compiled {
+        let mut tunables = Tunables { debug_verifier: true, ..Tunables::default() };
+        tunables.features = Features::default();
+        change(&mut tunables);
+        let wasm = wat::parse_str(text).expect("the test's module is well-formed");
+        Compiler::new(&tunables).unwrap().compile(&wasm).expect("the test's module compiles")
+    }
+
+    #[test]
+    fn without_signals_the_table_of_traps_is_empty() {
+        for opt_level in [OptLevel::None, OptLevel::Speed, OptLevel::SpeedAndSize] {
+            let compiled = compile_with(
+                |t| {
+                    t.signals_based_traps = false;
+                    t.opt_level = opt_level;
+                },
+                include_str!("operators.wat"),
+            );
+            assert_eq!(compiled.traps, []);
+        }
+    }
+
+    #[test]
+    fn a_module_without_memory_and_traps_is_the_same_in_all_layouts_of_memory() {
+        let text = "(module (func (export \"f\") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1))))";
+        let default = compile_with(|_| {}, text);
+        let other = compile_with(|t| t.memory_reservation = 0, text);
+        assert_eq!(default.text, other.text);
+    }
+
+    /// Bytes of code of one function.
+    fn size_with(change: impl FnOnce(&mut Tunables), memory: &str, body: &str) -> u32 {
+        let text = format!("(module (memory {memory}) (func (export \"f\") (param i64 i32) {body}))");
+        compile_with(change, &text).functions[0].len
+    }
+
+    #[test]
+    fn fields_behind_one_index_share_their_check() {
+        let load = |offset: u32| format!("(drop (i64.load offset={offset} (local.get 0)))");
+        let one = size_with(|_| {}, "i64 1", &load(0));
+        let five = size_with(|_| {}, "i64 1", &(0..5).map(|i| load(i * 8)).collect::<String>());
+        // A load takes some 8 bytes; a check more than that.
+        assert!(five - one <= 4 * 8, "{one} {five}");
+    }
+
+    #[test]
+    fn addresses_that_are_known_to_be_good_are_not_checked() {
+        let load = |at: u32| format!("(drop (i32.load (i32.const {at})))");
+        for change in [|t: &mut Tunables| t.signals_based_traps = false, |t: &mut Tunables| t.memory_reservation = 0] {
+            let known = size_with(change, "1", &load(65_532));
+            let unknown = size_with(change, "1", &load(65_533));
+            assert!(known + 10 < unknown, "{known} {unknown}");
+        }
+    }
 }

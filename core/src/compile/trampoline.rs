@@ -16,7 +16,9 @@
 
 use std::mem::offset_of;
 
-use cranelift_codegen::ir::{AbiParam, BlockArg, ExceptionTableData, ExceptionTableItem, Function, InstBuilder};
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{AbiParam, BlockArg, ExceptionTableData, ExceptionTableItem, ExtFuncData, ExternalName};
+use cranelift_codegen::ir::{Function, InstBuilder, UserExternalName};
 use cranelift_codegen::ir::{MemFlagsData, Signature, StackSlotData, StackSlotKind, UserFuncName, Value, types};
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
@@ -25,7 +27,8 @@ use super::abi::{self, SLOT_BYTES, c_signature, clif_type, load_slots, store_slo
 use super::access::Access;
 use super::traps;
 use crate::artifact::info::{FuncType, ValType, slots as slots_of};
-use crate::artifact::layout::{VmBuiltins, VmContext, VmFuncRef, VmHostContext};
+use crate::artifact::layout::{VmBuiltins, VmContext, VmFuncRef, VmHostContext, VmStore};
+use crate::error::TrapCode;
 
 /// Which way a trampoline leads.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -196,6 +199,49 @@ fn build_direct_host_call(
             builder.ins().return_(&[value])
         }
     };
+    builder.seal_all_blocks();
+    builder.finalize(isa.frontend_config());
+}
+
+/// Builds what goes in front of a function of type `ty` whose frame takes `frame_bytes`: a comparison with the stack limit,
+/// before anything is written to that frame, and a tail call of the function. For code without signals.
+pub(super) fn build_stack_check(
+    func: &mut Function,
+    context: &mut FunctionBuilderContext,
+    isa: &dyn TargetIsa,
+    ty: &FuncType,
+    frame_bytes: u32,
+) {
+    func.name = UserFuncName::user(4, 0);
+    func.signature = wasm_signature(ty);
+    let access = Access::new(func, false);
+    let mut builder = FunctionBuilder::new(func, context);
+    let (entry, good, overflow) = (builder.create_block(), builder.create_block(), builder.create_block());
+    builder.set_cold_block(overflow);
+    builder.append_block_params_for_function_params(entry);
+    builder.switch_to_block(entry);
+    let params = builder.block_params(entry).to_vec();
+    let load = |builder: &mut FunctionBuilder<'_>, from, offset| {
+        builder.ins().load(types::I64, access.vm, from, field(offset))
+    };
+    let store = load(&mut builder, params[0], offset_of!(VmContext, store));
+    let limit = load(&mut builder, store, offset_of!(VmStore, stack_limit));
+    let limit = builder.ins().iadd_imm_s(limit, i64::from(frame_bytes));
+    let pointer = builder.ins().get_stack_pointer(types::I64);
+    let below = builder.ins().icmp(IntCC::UnsignedLessThan, pointer, limit);
+    builder.ins().brif(below, overflow, &[], good, &[]);
+
+    builder.switch_to_block(overflow);
+    let builtins = load(&mut builder, params[0], offset_of!(VmContext, builtins));
+    let raise = load(&mut builder, builtins, offset_of!(VmBuiltins, raise));
+    let code = builder.ins().iconst(types::I32, i64::from(TrapCode::StackOverflow.code()));
+    call_raise(&mut builder, isa, raise, code);
+
+    builder.switch_to_block(good);
+    let signature = builder.import_signature(wasm_signature(ty));
+    let name = ExternalName::user(builder.func.declare_imported_user_function(UserExternalName::new(4, 0)));
+    let body = builder.import_function(ExtFuncData { name, signature, colocated: true, patchable: false });
+    builder.ins().return_call(body, &params);
     builder.seal_all_blocks();
     builder.finalize(isa.frontend_config());
 }

@@ -18,10 +18,14 @@ use std::ptr;
 
 use super::{InstanceImage, MemoryImage};
 use crate::artifact::info::{Elements, ModuleInfo};
-use crate::artifact::layout::{DIRTY_LINE_BYTES, DIRTY_SPILL_BYTES, VmGlobal, VmMemory};
+use crate::artifact::layout::{DIRTY_LINE_BYTES, DIRTY_SPILL_BYTES, MEMORY32_MAX_BYTES, VmGlobal, VmMemory};
 use crate::error::{Result, bail};
 use crate::vm::instance::VmInstance;
 use crate::vm::memory::{LinearMemory, dirty_map};
+
+/// Memories larger than this, which take 64-bit addresses, are rebuilt: most of them is never touched, and a guest could
+/// make the scan of its map take seconds.
+const SCANNED_MAX_BYTES: usize = MEMORY32_MAX_BYTES as usize;
 
 /// Initial values of an instance's mutable globals. They belong to the slot: a `funcref` in them points into its context.
 #[derive(Debug, Default)]
@@ -132,13 +136,13 @@ fn reset_table(instance: &mut VmInstance, image: &InstanceImage, index: usize) {
 #[inline]
 unsafe fn reset_memory(memory: &LinearMemory, definition: &mut VmMemory, image: Option<&MemoryImage>) -> Result<()> {
     match dirty_map(definition) {
-        Some(map) => {
+        Some(map) if definition.length <= SCANNED_MAX_BYTES => {
             // SAFETY: the map is accessible for every line of the memory, and nobody else uses it.
             let map = unsafe { &mut *map };
             // SAFETY: runs are lines of the memory.
             for_each_run(map, |run| unsafe { restore(definition, run, image) });
         }
-        None => rebuild(memory, image)?,
+        _ => rebuild(memory, image)?,
     }
     if definition.length > memory.minimum_bytes() {
         memory.shrink_to_minimum(definition)?;
@@ -146,8 +150,8 @@ unsafe fn reset_memory(memory: &LinearMemory, definition: &mut VmMemory, image: 
     Ok(())
 }
 
-/// Restores a memory whose writes are not known: its pages are given back, so that the image, or zeroes, are there again.
-/// Costs a system call, and time in proportion to what is resident.
+/// Restores a memory whose writes are not known, or whose map is too large to be scanned: its pages are given back, so that
+/// the image, or zeroes, are there again. Costs a system call or two, and time in proportion to what is resident.
 #[cold]
 fn rebuild(memory: &LinearMemory, image: Option<&MemoryImage>) -> Result<()> {
     match (memory.discard()?, image) {

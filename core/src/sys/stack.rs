@@ -3,6 +3,10 @@
 /// Room that is always left for host functions and signal handlers on a thread of ordinary size, in bytes.
 const HOST_ROOM: usize = 128 << 10;
 
+/// The least room on small threads. Without signals, a guest function may touch some pages below the limit before it has
+/// looked at it.
+const MIN_ROOM: usize = 48 << 10;
+
 /// Lowest stack address that guest code may use on this thread, and the highest address of the stack; `None` when the
 /// system does not tell.
 pub fn thread_bounds() -> Option<(usize, usize)> {
@@ -22,6 +26,7 @@ pub fn thread_bounds() -> Option<(usize, usize)> {
             return None;
         }
         let low = low as usize;
-        Some((low + guard + HOST_ROOM.min(size / 4), low + size))
+        let room = HOST_ROOM.min((size / 4).max(MIN_ROOM).min(size / 2));
+        Some((low + guard + room, low + size))
     }
 }

@@ -190,8 +190,8 @@ impl LinearMemory {
         map(&space.reservation, space.heap(range))
     }
 
-    /// Throws away all that was written to the heap: it becomes what is mapped there, the image or zeroes. Says whether
-    /// the image must be mapped anew, as the memory has moved.
+    /// Throws away all that was written to the heap: it becomes what is mapped there, the image or zeroes. So does the
+    /// map. Says whether the image must be mapped anew, as the memory has moved.
     ///
     /// # Errors
     ///
@@ -199,6 +199,7 @@ impl LinearMemory {
     pub fn discard(&self) -> Result<bool> {
         let mut space = self.space();
         space.reservation.discard(space.heap(0..space.committed))?;
+        space.reservation.discard(0..space.committed_map(space.committed))?;
         Ok(std::mem::replace(&mut space.moved, false))
     }
 

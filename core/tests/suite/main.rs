@@ -11,6 +11,8 @@
 //! | `threads`, `leaks` | any thread may do anything that `Send` and `Sync` allow; nothing is left behind |
 //! | `simd` | vectors across every boundary, in what a reset undoes, and where the specification leaves a choice |
 //! | `wasi` | WASI preview 1: each function, hostile arguments, nothing that was not granted |
+//! | `bounds`, `memory64`, `pages` | accesses at the edges; 64-bit memories and tables; pages of one byte; in every mode |
+//! | `modes` | the tests of isolation, traps and linking again, in every mode |
 //! | `bytes`, `segments`, `linking` | the bytes convention; segments and start; what instances of a store share |
 //! | `linker` | what a linker offers beyond definitions one by one; calls without checks |
 //! | `references`, `tail_calls`, `wide` | typed function references, tail calls and wide arithmetic, through the public interface |
@@ -18,6 +20,7 @@
 //! Engines are paranoid (they compare each slot with its image after each reset, and abort on a difference) unless a
 //! test says why not.
 
+mod bounds;
 mod bytes;
 mod handles;
 mod hosts;
@@ -29,6 +32,9 @@ mod limits;
 mod linker;
 mod linking;
 mod memory;
+mod memory64;
+mod modes;
+mod pages;
 mod program;
 mod random;
 mod references;
@@ -40,6 +46,6 @@ mod stack;
 mod tail_calls;
 mod threads;
 mod traps;
-mod wide;
 #[cfg(feature = "wasi")]
 mod wasi;
+mod wide;

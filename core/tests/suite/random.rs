@@ -185,6 +185,25 @@ fn run(program: &Program, engine: &Engine, text: &str) -> Result<(), TestCaseErr
     Ok(())
 }
 
+/// The cases of a property that is tested for all modes at once: each case has one.
+fn config_of_modes() -> ProptestConfig {
+    let all = config();
+    ProptestConfig { cases: all.cases / 4, ..all }
+}
+
+proptest! {
+    #![proptest_config(config_of_modes())]
+
+    #[test]
+    fn in_every_mode_the_next_instance_equals_its_image(program in program(), mode in 0..kit::MODES.len()) {
+        let text = program.text();
+        let mode = &kit::MODES[mode];
+        let plain = mode.engine_with(|config| { config.max_instances(1).paranoid(false); });
+        run(&program, &plain, &text).map_err(|e| TestCaseError::fail(format!("{}: {e}", mode.name)))?;
+        run(&program, &mode.engine_with(|config| { config.max_instances(1); }), &text)?;
+    }
+}
+
 /// Some seconds' worth; `PROPTEST_CASES` asks for more.
 fn config() -> ProptestConfig {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(400);

@@ -155,6 +155,170 @@ fn every_trap_has_its_code_through_untyped_and_typed_functions_of_a_store() {
 }
 
 #[test]
+fn every_trap_has_its_code_in_every_mode() {
+    for mode in kit::MODES {
+        let pre = pre(&mode.engine(), TRAPS);
+        let fine = pre.typed::<(), i32>("fine").unwrap();
+        let mut instance = pre.fresh(()).unwrap();
+        let mut calls = 0;
+        for (name, code) in expected() {
+            let result = instance.call_raw(&pre.func(name).unwrap(), &mut [0]);
+            assert_eq!(
+                result.as_ref().err().and_then(|e| e.trap_code()),
+                Some(code),
+                "{}: {name}: {result:?}",
+                mode.name
+            );
+            calls += 1;
+            assert_eq!(instance.call(&fine, ()).unwrap(), calls, "{}: after `{name}`", mode.name);
+        }
+    }
+}
+
+/// Conversions at the ends of what each can give, with what `signals_based_traps` gives as the measure.
+#[test]
+fn conversions_and_divisions_are_the_same_with_and_without_signals() {
+    let with = paranoid();
+    let without = kit::mode("signals-off").engine();
+    let (mut functions, mut cases) = (String::new(), Vec::new());
+    for (float, bits) in [("f32", 24), ("f64", 53)] {
+        for int in ["i32", "i64"] {
+            for sign in ["s", "u"] {
+                let name = format!("{int}.trunc_{float}_{sign}");
+                let body = format!("({name} ({float}.reinterpret_{} (local.get 0)))", float.replace('f', "i"));
+                functions +=
+                    &format!("(func (export \"{name}\") (param {}) (result {int}) {body})", float.replace('f', "i"));
+                for power in [0, 31, 32, 63, 64, 127] {
+                    let value = 2f64.powi(power);
+                    for value in [value, -value, value - 1.0, -value - 1.0, value - 0.5, -value - 0.5, 0.5 - value] {
+                        for step in [-2i64, -1, 0, 1, 2] {
+                            let bits = match bits {
+                                24 => u64::from((value as f32).to_bits().wrapping_add(step as u32)),
+                                _ => value.to_bits().wrapping_add(step as u64),
+                            };
+                            cases.push((name.clone(), bits, 0));
+                        }
+                    }
+                }
+                let special =
+                    [f64::NAN, -f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0, -0.999_999, f64::MIN_POSITIVE];
+                for value in special {
+                    let bits = if bits == 24 { u64::from((value as f32).to_bits()) } else { value.to_bits() };
+                    cases.push((name.clone(), bits, 0));
+                }
+            }
+        }
+    }
+    for int in ["i32", "i64"] {
+        for operator in ["div_s", "div_u", "rem_s", "rem_u"] {
+            let name = format!("{int}.{operator}");
+            functions += &format!(
+                "(func (export \"{name}\") (param {int} {int}) (result {int}) ({name} (local.get 0) (local.get 1)))"
+            );
+            for divisor in [-1i64, 0, 1, 2, -2, 7] {
+                let constant = format!("{name} by {divisor}");
+                functions += &format!(
+                    "(func (export \"{constant}\") (param {int} {int}) (result {int}) ({name} (local.get 0) ({int}.const {divisor})))"
+                );
+                for dividend in [0, 1, -1, i64::MIN, i64::MAX, i64::from(i32::MIN), i64::from(i32::MAX), 1 << 32] {
+                    cases.push((name.clone(), dividend as u64, divisor as u64));
+                    cases.push((constant.clone(), dividend as u64, 0));
+                }
+            }
+        }
+    }
+    let text = format!("(module {functions})");
+    let pres = [pre(&with, &text), pre(&without, &text)];
+    let mut trapped = 0;
+    for (name, a, b) in cases {
+        let results = pres.each_ref().map(|pre| {
+            let mut slots = [a, b];
+            let result = pre.call_raw((), &pre.func(&name).unwrap(), &mut slots);
+            result.map(|()| slots[0]).map_err(|e| e.trap_code().unwrap())
+        });
+        assert_eq!(results[0], results[1], "{name} of {a:#x} and {b:#x}");
+        trapped += u32::from(results[0].is_err());
+    }
+    assert!(trapped > 200, "{trapped}");
+}
+
+/// Signals that arrived at the test's own handler.
+static SIGNALS: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+
+extern "C" fn count(_: libc::c_int) {
+    SIGNALS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    // A fault would come again and again.
+    // SAFETY: ends the process.
+    unsafe { libc::_exit(99) };
+}
+
+#[test]
+fn without_signals_no_instruction_faults_and_no_handler_is_installed() {
+    kit::alone("traps::without_signals_no_instruction_faults_and_no_handler_is_installed", || {
+        let signals = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP];
+        let handler = count as *const () as usize;
+        for signal in signals {
+            // SAFETY: the handler is a function of the right type.
+            unsafe { libc::signal(signal, handler) };
+        }
+        for name in ["signals-off", "signals-off-reservation-0", "spectre-off-signals-off", "opt-none-signals-off"] {
+            let engine = kit::mode(name).engine();
+            let pre = pre(&engine, TRAPS);
+            let mut instance = pre.fresh(()).unwrap();
+            for (name, code) in expected() {
+                traps(instance.call_raw(&pre.func(name).unwrap(), &mut [0]), code);
+            }
+            let nested = nested(&engine, true);
+            for (i, (_, code)) in expected().into_iter().enumerate() {
+                traps(nested.call((), &nested.typed::<u32, u32>("outer").unwrap(), i as u32), code);
+            }
+        }
+        for signal in signals {
+            // SAFETY: asks for the handler only.
+            let now = unsafe {
+                let mut action = std::mem::zeroed::<libc::sigaction>();
+                libc::sigaction(signal, std::ptr::null(), &mut action);
+                action.sa_sigaction
+            };
+            assert_eq!(now, handler, "the handler of signal {signal} was replaced");
+        }
+        assert_eq!(SIGNALS.load(std::sync::atomic::Ordering::Relaxed), 0);
+    });
+}
+
+/// Frames of up to a mebibyte: the whole frame must fit above the limit before any of it is touched.
+#[test]
+fn large_frames_overflow_cleanly_without_signals() {
+    for name in ["signals-off", "opt-none-signals-off"] {
+        let engine = kit::mode(name).engine();
+        for values in [10u32, 600, 2000, 30_000] {
+            let loads: String = (0..values).map(|i| format!("(i64.load (i32.const {}))", i % 1000 * 8)).collect();
+            let uses = "i64.add ".repeat(values as usize - 1);
+            let text = format!(
+                r#"(module (memory 1) (func $f (export "f") (param i64 i64) (result i64) {loads} {uses} drop
+                  {loads} (drop (call $f (local.get 1) (local.get 0))) {uses} drop (i64.sub (local.get 0) (local.get 1))))"#
+            );
+            let pre = pre(&engine, &text);
+            let recursion = pre.typed::<(u64, u64), u64>("f").unwrap();
+            for _ in 0..3 {
+                traps(pre.call((), &recursion, (1, 2)), TrapCode::StackOverflow);
+            }
+            let once = text.replace("(drop (call $f (local.get 1) (local.get 0)))", "");
+            let pre = kit::pre(
+                &kit::engine(|c| {
+                    kit::mode(name).set(c.max_wasm_stack(4 << 20));
+                }),
+                once,
+            );
+            let once = pre.typed::<(u64, u64), u64>("f").unwrap();
+            let run = move || pre.call((), &once, (9, 4)).unwrap();
+            let result = std::thread::Builder::new().stack_size(8 << 20).spawn(run).unwrap().join().unwrap();
+            assert_eq!(result, 5, "{values} values");
+        }
+    }
+}
+
+#[test]
 fn traps_say_what_the_specification_says() {
     let pre = pre(&paranoid(), TRAPS);
     let error = pre.call((), &pre.typed::<(), ()>("unreachable").unwrap(), ()).unwrap_err();

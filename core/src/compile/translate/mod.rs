@@ -33,7 +33,7 @@ use super::access::Access;
 use super::{abi, invalid, parse};
 use crate::artifact::info::{FuncType, HeapType, ModuleInfo, TableDecl};
 use crate::artifact::layout::{ContextLayout, GlobalPlace};
-use crate::artifact::plan::MemoryPlan;
+use crate::artifact::plan::{MemoryPlan, MemorySettings};
 use crate::config::Tunables;
 use crate::error::{Result, bail};
 
@@ -59,7 +59,7 @@ impl<'a> Module<'a> {
     pub fn new(info: &'a ModuleInfo, isa: &'a dyn TargetIsa, tunables: &Tunables) -> Self {
         let layout = ContextLayout::new(info);
         let features = parse::features(tunables.features);
-        let settings = tunables.memory_settings();
+        let settings = MemorySettings::new(tunables);
         Module {
             info,
             layout,
@@ -99,6 +99,13 @@ fn first_equal(info: &ModuleInfo) -> Vec<u32> {
         first.push(*known.entry(key).or_insert(own));
     }
     first
+}
+
+impl<'a> Module<'a> {
+    /// Type of function `index`.
+    pub fn func_type(&self, index: u32) -> &'a FuncType {
+        self.info.func_type(index)
+    }
 }
 
 /// The state of one function's translation.
