@@ -8,11 +8,13 @@
 //! | `handles`, `shared` | what outlived its store, or belongs to another, is an error and never another tenant |
 //! | `limits` | limits are kept, and say what they are |
 //! | `threads`, `leaks` | any thread may do anything that `Send` and `Sync` allow; nothing is left behind |
+//! | `artifact` | what is loaded runs as what was compiled; what is damaged or foreign is refused |
 //! | `bytes`, `segments`, `linking` | the bytes convention; segments and start; what instances of a store share |
 //!
 //! Engines are paranoid (they compare each slot with its image after each reset, and abort on a difference) unless a
 //! test says why not.
 
+mod artifact;
 mod bytes;
 mod handles;
 mod hosts;
