@@ -41,6 +41,8 @@ const (
 	KindPoisoned ErrorKind = 16
 	// KindBug: bug in Instar.
 	KindBug ErrorKind = 17
+	// KindArtifact: precompiled module cannot be used.
+	KindArtifact ErrorKind = 18
 )
 
 // String is the name of the value, the same in every language.
@@ -80,6 +82,8 @@ func (v ErrorKind) String() string {
 		return "Poisoned"
 	case KindBug:
 		return "Bug"
+	case KindArtifact:
+		return "Artifact"
 	}
 	return "unknown ErrorKind"
 }

@@ -37,6 +37,8 @@
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
+// What only the compiler writes is not used without it.
+#[cfg_attr(not(feature = "compile"), allow(dead_code, unused_imports))]
 mod artifact;
 #[cfg(feature = "compile")]
 mod compile;

@@ -36,6 +36,8 @@ export declare const ErrorKind: {
   readonly Poisoned: 16;
   /** bug in Instar */
   readonly Bug: 17;
+  /** precompiled module cannot be used */
+  readonly Artifact: 18;
 };
 export type ErrorKind = keyof typeof ErrorKind;
 

@@ -20,6 +20,7 @@ exports.ErrorKind = Object.freeze({
   Os: 15,
   Poisoned: 16,
   Bug: 17,
+  Artifact: 18,
 });
 
 /** Why a guest trapped. */

@@ -21,7 +21,6 @@ pub struct AddressMap {
 }
 
 /// Writes the entries of one function: (offset, wasm offset), ascending.
-#[cfg_attr(not(feature = "compile"), expect(dead_code, reason = "artifacts are written by the compiler only"))]
 pub fn encode(entries: impl Iterator<Item = (u32, Option<u32>)>) -> Vec<u8> {
     let mut out = Vec::new();
     let (mut last_offset, mut last_wasm, mut last) = (0, 0, None);

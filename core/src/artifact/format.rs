@@ -104,7 +104,6 @@ pub struct Sums {
 
 impl Sums {
     /// The sums of a file in which everything but they has its place.
-    #[cfg_attr(not(feature = "compile"), expect(dead_code, reason = "artifacts are written by the compiler only"))]
     pub fn fill(file: &mut [u8], head_len: u32) {
         let content_crc = crc32fast::hash(&file[head_len as usize..]);
         let mut sums = Sums { head_len, head_crc: 0, content_crc, file_len: file.len() as u64 };

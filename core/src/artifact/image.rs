@@ -56,7 +56,6 @@ pub struct ImagePlan {
 impl ImagePlan {
     /// Decides about the segments of a module, and appends the extents of its memories to `section`, whose place in the file
     /// is page-aligned.
-    #[cfg_attr(not(feature = "compile"), expect(dead_code, reason = "artifacts are written by the compiler only"))]
     pub fn new(info: &ModuleInfo, page: usize, section: &mut Vec<u8>) -> Self {
         let (tables, dynamic_elements) = tables(info);
         // When elements can trap, data must not be there before them: see `visible_when_failed`.

@@ -153,7 +153,6 @@ impl FunctionNames {
     }
 
     /// All names, ascending by index.
-    #[cfg_attr(not(feature = "compile"), expect(dead_code, reason = "artifacts are written by the compiler only"))]
     pub fn iter(&self) -> impl Iterator<Item = (u32, &str)> {
         self.table.as_chunks::<3>().0.iter().filter_map(|&entry| Some((entry[0], self.name(entry)?)))
     }

@@ -13,6 +13,7 @@
 //! | `wasi` | WASI preview 1: each function, hostile arguments, nothing that was not granted |
 //! | `bounds`, `memory64`, `pages` | accesses at the edges; 64-bit memories and tables; pages of one byte; in every mode |
 //! | `modes` | the tests of isolation, traps and linking again, in every mode |
+//! | `artifact` | what is loaded runs as what was compiled; what is damaged or foreign is refused |
 //! | `bytes`, `segments`, `linking` | the bytes convention; segments and start; what instances of a store share |
 //! | `linker` | what a linker offers beyond definitions one by one; calls without checks |
 //! | `references`, `tail_calls`, `wide` | typed function references, tail calls and wide arithmetic, through the public interface |
@@ -20,6 +21,7 @@
 //! Engines are paranoid (they compare each slot with its image after each reset, and abort on a difference) unless a
 //! test says why not.
 
+mod artifact;
 mod bounds;
 mod bytes;
 mod handles;

@@ -55,6 +55,9 @@ public enum ErrorKind
 
     /// <summary>Bug in Instar.</summary>
     Bug = 17,
+
+    /// <summary>Precompiled module cannot be used.</summary>
+    Artifact = 18,
 }
 
 /// <summary>Why a guest trapped.</summary>

@@ -24,6 +24,7 @@ class ErrorKind(IntEnum):
     OS = 15
     POISONED = 16
     BUG = 17
+    ARTIFACT = 18
 
 
 class TrapCode(IntEnum):
