@@ -45,7 +45,7 @@
 //! | time of day, monotonic time | the system's clocks (the latter counted from when the builder was made), or the embedder's; no clocks of processor time |
 //! | random bytes | the operating system, a seed, or the embedder |
 //! | files | only below granted directories: `..`, absolute paths and symbolic links do not lead out (cap-std); [`DirPerms`] and [`FilePerms`] say what may be done |
-//! | sockets, signals | not there: `ENOTSUP` |
+//! | sockets, signals | not there: no descriptor is a socket (`ENOTSOCK`), `proc_raise` is `ENOTSUP` |
 //!
 //! # What a guest cannot do
 //!

@@ -112,7 +112,9 @@ fn state(context: &WasiCtx, what: Wait, passed: &Passed) -> Result<State> {
     let descriptor = context.fds.get(fd)?;
     let reads = matches!(what, Wait::Read { .. });
     descriptor.require(Rights::POLL_FD_READWRITE)?;
-    descriptor.require(if reads { Rights::FD_READ } else { Rights::FD_WRITE })?;
+    if !matches!(descriptor.object, Object::Dir(_)) {
+        descriptor.require(if reads { Rights::FD_READ } else { Rights::FD_WRITE })?;
+    }
     let Some(ready) = host_state(descriptor)? else { return Ok(State::Waiting) };
     let available = match &descriptor.object {
         Object::Input(stream) => stream.available().max(1),

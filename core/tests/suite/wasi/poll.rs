@@ -119,15 +119,17 @@ fn pipes_files_and_directories_are_ready() {
     put_fd(&mut guest, 4, 5, 1, 99);
     put_clock(&mut guest, 5, 6, 1, u64::MAX, false);
     put_clock(&mut guest, 6, 7, 4, 0, false);
+    put_fd(&mut guest, 7, 8, 1, 3);
     assert_eq!(
-        poll(&mut guest, 7),
+        poll(&mut guest, 8),
         [
             (1, 0, 1, 3, 0),
             (2, 0, 2, 1, 0),
             (3, 0, 1, 3, 0),
             (4, BADF as u16, 2, 0, 0),
             (5, BADF as u16, 1, 0, 0),
-            (7, INVAL as u16, 0, 0, 0)
+            (7, INVAL as u16, 0, 0, 0),
+            (8, 0, 1, 1, 0)
         ]
     );
 }
