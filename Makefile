@@ -37,7 +37,7 @@ bench: ## side by side with peers; writes target/bench/report.json
 bench-check: ## fail if a figure in the report misses its target
 	@python3 tests/bench/check.py
 
-fuzz: ## fuzz; FUZZ=module, diff, tenants or all, SECONDS=60 for each, START=seed
+fuzz: ## fuzz; FUZZ=module, diff, tenants, artifact or all, SECONDS=60 for each, START=seed
 	cargo run --release -p instar-fuzz -- $(or $(FUZZ),all) --seconds $(or $(SECONDS),60) --start $(or $(START),0)
 
 guests: ## build the guest programs

@@ -10,8 +10,9 @@ use crate::{instar_side, wasmi_side};
 
 fn engine(mode: &Mode) -> &'static Engine {
     static ENGINES: Engines = Engines::new();
-    // Both engines have more stack than the fuel of a module lasts for.
-    ENGINES.of(mode, |config| config.max_wasm_stack(256 << 20))
+    // Both engines have more stack than the fuel of a module lasts for, and take the same of the results that relaxed
+    // vector operations may have.
+    ENGINES.of(mode, |config| config.max_wasm_stack(256 << 20).relaxed_simd_deterministic(true))
 }
 
 /// The exported functions of a module.

@@ -23,17 +23,16 @@ pub struct Feature {
 /// Everything that can be switched and is not on everywhere.
 pub const FEATURES: &[Feature] = &[
     Feature {
-        there: false,
+        there: true,
         compared: true,
         instar: instar::Config::wasm_simd,
         wasmi: wasmi::Config::wasm_simd,
         generate: |config| config.simd_enabled = true,
         valid: WasmFeatures::SIMD,
     },
-    // The generator does not make the NaNs of relaxed operations canonical.
     Feature {
-        there: false,
-        compared: false,
+        there: true,
+        compared: true,
         instar: instar::Config::wasm_relaxed_simd,
         wasmi: wasmi::Config::wasm_relaxed_simd,
         generate: |config| (config.simd_enabled, config.relaxed_simd_enabled) = (true, true),
@@ -64,7 +63,7 @@ pub const FEATURES: &[Feature] = &[
         valid: WasmFeatures::CUSTOM_PAGE_SIZES,
     },
     Feature {
-        there: false,
+        there: true,
         compared: true,
         instar: instar::Config::wasm_tail_call,
         wasmi: wasmi::Config::wasm_tail_call,
@@ -80,7 +79,7 @@ pub const FEATURES: &[Feature] = &[
         valid: WasmFeatures::EXTENDED_CONST,
     },
     Feature {
-        there: false,
+        there: true,
         compared: true,
         instar: instar::Config::wasm_wide_arithmetic,
         wasmi: wasmi::Config::wasm_wide_arithmetic,
@@ -89,7 +88,7 @@ pub const FEATURES: &[Feature] = &[
     },
     // The generator has them only together with garbage collection, and wasmi does not have them: they come from `corpus/`.
     Feature {
-        there: false,
+        there: true,
         compared: false,
         instar: instar::Config::wasm_function_references,
         wasmi: |config, _| config,

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `module` | bytes that are nearly a module: compiled (or refused) without a crash, and accepted if and only if they are valid |
 //! | `diff` | a valid module, run on Instar and on wasmi: results, traps, memories, tables and globals are the same |
+//! | `artifact` | an artifact, damaged in many ways: refused each time, without a crash |
 //! | `tenants` | tenants in turn through one slot: each finds what it would find in an engine of its own |
 //!
 //! ```text
@@ -13,6 +14,7 @@
 //!
 //! A case that fails leaves its module in `target/fuzz/`. What it found belongs into a test of its own.
 
+mod artifact;
 mod case;
 mod diff;
 mod features;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use instar_fuzz::{Options, Target, run};
 
-const USAGE: &str = "usage: instar-fuzz <module|diff|tenants|all> [--seconds N | --seeds N] [--start S]";
+const USAGE: &str = "usage: instar-fuzz <module|diff|tenants|artifact|all> [--seconds N | --seeds N] [--start S]";
 
 fn main() -> ExitCode {
     let (targets, options) = match arguments(std::env::args().skip(1)) {

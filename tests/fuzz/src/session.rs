@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::case::{Case, Counts, Verdict};
 use crate::random::Random;
-use crate::{diff, module, tenants};
+use crate::{artifact, diff, module, tenants};
 
 /// What is fuzzed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,16 +15,18 @@ pub enum Target {
     Module,
     Diff,
     Tenants,
+    Artifact,
 }
 
 impl Target {
-    pub const ALL: [Target; 3] = [Target::Module, Target::Diff, Target::Tenants];
+    pub const ALL: [Target; 4] = [Target::Module, Target::Diff, Target::Tenants, Target::Artifact];
 
     pub fn name(self) -> &'static str {
         match self {
             Target::Module => "module",
             Target::Diff => "diff",
             Target::Tenants => "tenants",
+            Target::Artifact => "artifact",
         }
     }
 
@@ -33,6 +35,7 @@ impl Target {
             Target::Module => module::run,
             Target::Diff => diff::run,
             Target::Tenants => tenants::run,
+            Target::Artifact => artifact::run,
         }
     }
 }

@@ -18,6 +18,11 @@ fn another_engine_agrees_on_what_modules_do() {
 }
 
 #[test]
+fn damaged_artifacts_are_refused() {
+    seeds(Target::Artifact);
+}
+
+#[test]
 fn tenants_of_one_slot_find_what_they_would_find_alone() {
     seeds(Target::Tenants);
 }

@@ -87,19 +87,7 @@ pub const SUITES: &[Suite] = &[
 ];
 
 /// Suites whose features are not all there yet. Their failures are shown, but do not fail the run.
-pub const PENDING: &[&str] = &[
-    "annotations",
-    "custom-page-sizes",
-    "function-references",
-    "memory64",
-    "own",
-    "relaxed-simd",
-    "simd",
-    "tail-call",
-    "threads",
-    "wasm-v3",
-    "wide-arithmetic",
-];
+pub const PENDING: &[&str] = &["custom-page-sizes", "memory64", "own", "threads"];
 
 const fn version(folder: &'static str, version: SpecVersion, features: &'static [Feature]) -> Suite {
     Suite { folder, files: Source::Version(version), features }
