@@ -72,7 +72,7 @@ impl Contender {
 }
 
 /// Processor time that this thread has used.
-fn processor_time() -> Duration {
+pub fn processor_time() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the clock exists on every system that this program is for; `time` is ours.
     let status = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
@@ -85,7 +85,7 @@ fn processor_time() -> Duration {
 pub struct Samples(Vec<f64>);
 
 impl Samples {
-    fn new(mut samples: Vec<f64>) -> Self {
+    pub fn new(mut samples: Vec<f64>) -> Self {
         samples.sort_by(f64::total_cmp);
         Samples(samples)
     }
