@@ -108,12 +108,16 @@ impl Translator<'_, '_> {
 
     /// Stores the low part of the operand as a `ty`.
     fn store(&mut self, memarg: &MemArg, ty: Type) {
-        let (index, mut value) = self.pop2();
-        if self.builder.func.dfg.value_type(value) != ty {
-            value = self.builder.ins().ireduce(ty, value);
-        }
+        let (index, value) = self.pop2();
+        let narrow = self.builder.func.dfg.value_type(value) != ty;
         let (address, offset) = self.heap_address(memarg, index, ty.bytes());
-        self.builder.ins().store(self.access.heap, value, address, offset);
+        let (flags, ins) = (self.access.heap, self.builder.ins());
+        match ty {
+            I8 => ins.istore8(flags, value, address, offset),
+            I16 => ins.istore16(flags, value, address, offset),
+            I32 if narrow => ins.istore32(flags, value, address, offset),
+            _ => ins.store(flags, value, address, offset),
+        };
         self.mark(memarg.memory, index, memarg.offset, u64::from(ty.bytes()));
     }
 
