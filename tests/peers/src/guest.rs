@@ -53,20 +53,16 @@ pub fn runtime(side: Side) -> AnyResult<Box<dyn Runtime>> {
     })
 }
 
-/// Runs a WASI command in a fresh instance, and gives what it printed.
-pub fn run_command(program: &dyn Program, input: &str) -> AnyResult<Vec<u8>> {
-    let mut guest = program.instantiate()?;
+/// Runs a WASI command in a new instance, and gives what it printed.
+pub fn run_command(guest: &mut dyn Guest, input: &str) -> AnyResult<Vec<u8>> {
     guest.host().input = input.as_bytes().to_vec();
-    match guest.call("_start", &[]) {
-        Err(error) if guest.host().exit_code.is_none() => Err(error),
-        _ => {
-            let host = guest.host();
-            let output = std::mem::take(&mut host.output);
-            match host.exit_code {
-                None | Some(0) => Ok(output),
-                Some(code) => Err(format!("exit code {code}: {}", String::from_utf8_lossy(&output)).into()),
-            }
-        }
+    let result = guest.call("_start", &[]);
+    let host = guest.host();
+    let output = std::mem::take(&mut host.output);
+    match (result, host.exit_code) {
+        (Ok(_), None) | (_, Some(0)) => Ok(output),
+        (_, Some(code)) => Err(format!("exit code {code}: {}", String::from_utf8_lossy(&output)).into()),
+        (Err(error), None) => Err(error),
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::AnyResult;
 use crate::guest::{Guest, Program, Side, run_command, runtime};
-use crate::measure::{Samples, processor_time};
+use crate::measure::{Samples, processor_time, processor_time_of_process};
 #[cfg(feature = "core4")]
 use crate::probe;
 use crate::report::Entry;
@@ -33,7 +33,7 @@ enum Work {
     Script(&'static str),
     /// A new database, so many rows inserted and read back, in an instance that stays.
     Rows(i32),
-    /// A WASI command in a fresh instance, with this input.
+    /// A WASI command with this input; making its instance is not counted.
     Command(&'static str),
 }
 
@@ -80,8 +80,14 @@ fn has_vectors() -> bool {
     cfg!(feature = "core4")
 }
 
-/// One side's way to do an operation: does it once, and gives a checksum of what came out.
-type Operation = Box<dyn FnMut() -> AnyResult<u64>>;
+/// One side's way to do an operation: does it once, and gives a checksum of what came out and the processor time.
+type Operation = Box<dyn FnMut() -> AnyResult<(u64, Duration)>>;
+
+fn timed<T>(operation: impl FnOnce() -> AnyResult<T>) -> AnyResult<(T, Duration)> {
+    let start = processor_time();
+    let answer = operation()?;
+    Ok((answer, processor_time() - start))
+}
 
 fn checksum(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |sum, &b| (sum ^ u64::from(b)).wrapping_mul(0x100_0000_01b3))
@@ -92,7 +98,7 @@ fn operation(side: Side, subject: &Subject) -> AnyResult<Operation> {
     Ok(match subject.work {
         Work::Kernel(n) => {
             let mut guest = program.instantiate()?;
-            Box::new(move || Ok(guest.call("run", &[n])? as u64))
+            Box::new(move || timed(|| Ok(guest.call("run", &[n])? as u64)))
         }
         Work::Script(script) => {
             // The library that prints without a system is the basic one.
@@ -101,15 +107,19 @@ fn operation(side: Side, subject: &Subject) -> AnyResult<Operation> {
             let at = guest.call("alloc", &[script.len() as i32])? as i32;
             guest.write(at as u32, script.as_bytes())?;
             Box::new(move || {
-                let answer = guest.call("run", &[at, script.len() as i32])? as u64;
-                Ok(checksum(&guest.read((answer >> 32) as u32, answer as u32)?))
+                let (answer, time) = timed(|| Ok(guest.call("run", &[at, script.len() as i32])? as u64))?;
+                Ok((checksum(&guest.read((answer >> 32) as u32, answer as u32)?), time))
             })
         }
         Work::Rows(rows) => {
             let mut guest = program.instantiate()?;
-            Box::new(move || insert_and_select(&mut *guest, rows))
+            Box::new(move || timed(|| insert_and_select(&mut *guest, rows)))
         }
-        Work::Command(input) => Box::new(move || Ok(checksum(&run_command(&*program, input)?))),
+        Work::Command(input) => Box::new(move || {
+            let mut guest = program.instantiate()?;
+            let (output, time) = timed(|| run_command(&mut *guest, input))?;
+            Ok((checksum(&output), time))
+        }),
     })
 }
 
@@ -174,21 +184,19 @@ pub fn running(only: Option<&str>, repetitions: usize) -> AnyResult<Vec<Entry>> 
         for &(side, ..) in &sides {
             operations.push(operation(side, subject)?);
         }
-        let expected = operations[0]()?;
-        let mut timed: Vec<Box<dyn FnMut() -> AnyResult<Duration>>> = Vec::new();
+        let (expected, _) = operations[0]()?;
+        let mut turns: Vec<Box<dyn FnMut() -> AnyResult<Duration>>> = Vec::new();
         for mut operation in operations {
             let name = subject.name;
-            timed.push(Box::new(move || {
-                let start = processor_time();
-                let answer = operation()?;
-                let time = processor_time() - start;
+            turns.push(Box::new(move || {
+                let (answer, time) = operation()?;
                 if answer != expected {
                     return Err(format!("{name}: the answers differ: {answer:#x} and {expected:#x}").into());
                 }
                 Ok(time)
             }));
         }
-        let mut samples = in_turns(&mut timed, repetitions, Duration::from_millis(20))?.into_iter();
+        let mut samples = in_turns(&mut turns, repetitions, Duration::from_millis(20))?.into_iter();
         let peer = samples.next().expect("Wasmtime comes first");
         for (instar, &(_, text, judged)) in samples.zip(&sides) {
             let target = judged.then_some(RUNNING_TARGET);
@@ -213,7 +221,8 @@ pub fn running(only: Option<&str>, repetitions: usize) -> AnyResult<Vec<Entry>> 
     Ok(entries)
 }
 
-/// How long `Module::new` takes.
+/// How long `Module::new` takes: by the clock on the wall, which the target is for, and in processor time of all threads,
+/// which other programs on the machine disturb less.
 pub fn compiling(only: Option<&str>, repetitions: usize) -> AnyResult<Vec<Entry>> {
     let mut entries = Vec::new();
     let sides = instar_sides();
@@ -222,25 +231,34 @@ pub fn compiling(only: Option<&str>, repetitions: usize) -> AnyResult<Vec<Entry>
             continue;
         }
         let bytes = wasm(name)?;
-        let mut timed: Vec<Box<dyn FnMut() -> AnyResult<Duration>>> = Vec::new();
-        for side in [Side::Wasmtime].into_iter().chain(sides.iter().map(|s| s.0)) {
-            let (runtime, bytes) = (runtime(side)?, &bytes);
-            timed.push(Box::new(move || {
-                let start = Instant::now();
-                let program = runtime.compile(bytes)?;
-                let time = start.elapsed();
-                drop(program);
-                Ok(time)
-            }));
-        }
+        let runtimes = [Side::Wasmtime].into_iter().chain(sides.iter().map(|s| s.0)).map(runtime);
+        let runtimes = runtimes.collect::<AnyResult<Vec<_>>>()?;
         // Large modules take seconds, and their medians few samples.
-        let repetitions = if bytes.len() > 1 << 20 { repetitions.div_ceil(3) } else { repetitions };
-        let mut samples = in_turns(&mut timed, repetitions, Duration::from_millis(200))?.into_iter();
+        let repetitions = if bytes.len() > 1 << 20 { repetitions.div_ceil(5) } else { repetitions };
+        let mut samples = vec![(Vec::new(), Vec::new()); runtimes.len()];
+        for turn in 0..=repetitions {
+            for place in 0..runtimes.len() {
+                let index = (turn + place) % runtimes.len();
+                let (start, used) = (Instant::now(), processor_time_of_process());
+                let program = runtimes[index].compile(&bytes)?;
+                let times = (start.elapsed(), processor_time_of_process() - used);
+                drop(program);
+                // The first turn warms up.
+                if turn > 0 {
+                    samples[index].0.push(times.0.as_secs_f64() * 1e9);
+                    samples[index].1.push(times.1.as_secs_f64() * 1e9);
+                }
+            }
+        }
+        let mut samples = samples.into_iter().map(|(wall, used)| (Samples::new(wall), Samples::new(used)));
         let peer = samples.next().expect("Wasmtime comes first");
         for (instar, &(_, text, judged)) in samples.zip(&sides) {
-            let name = format!("compile {name}, {} KB{text}", bytes.len() / 1000);
-            entries.push(entry(name, instar, peer.clone(), "ns", judged.then_some(COMPILE_TARGET)));
-            entries.last().expect("pushed").print();
+            let name = format!("compile {name}, {} KB", bytes.len() / 1000);
+            let target = judged.then_some(COMPILE_TARGET);
+            let used = format!("{name}, processor time{text}");
+            entries.push(entry(format!("{name}{text}"), instar.0, peer.0.clone(), "ns", target));
+            entries.push(entry(used, instar.1, peer.1.clone(), "ns", None));
+            entries[entries.len() - 2..].iter().for_each(Entry::print);
         }
     }
     Ok(entries)
@@ -304,21 +322,17 @@ pub fn run_one_side(side: Side, what: &str, time: Duration) -> AnyResult<()> {
         }
         "compile" => {
             let (runtime, bytes) = (runtime(side)?, wasm(name)?);
-            Box::new(move || runtime.compile(&bytes).map(|_: Box<dyn Program>| 0))
+            Box::new(move || timed(|| runtime.compile(&bytes).map(|_: Box<dyn Program>| 0)))
         }
         _ => return Err(format!("{verb:?} is neither run nor compile").into()),
     };
-    let (start, used) = (Instant::now(), processor_time());
-    let mut count = 0u32;
+    let start = Instant::now();
+    let (mut count, mut used) = (0u32, Duration::ZERO);
     while count == 0 || start.elapsed() < time {
-        operation()?;
+        used += operation()?.1;
         count += 1;
     }
     let each = |time: Duration| time.as_secs_f64() * 1e3 / f64::from(count);
-    println!(
-        "{what}: {count} operations, {:.3} ms each, {:.3} ms of this thread",
-        each(start.elapsed()),
-        each(processor_time() - used)
-    );
+    println!("{what}: {count} operations, {:.3} ms each, {:.3} ms of them counted", each(start.elapsed()), each(used));
     Ok(())
 }
