@@ -41,4 +41,4 @@ fuzz: ## fuzz; FUZZ=module, diff, tenants, artifact or all, SECONDS=60 for each,
 	cargo run --release -p instar-fuzz -- $(or $(FUZZ),all) --seconds $(or $(SECONDS),60) --start $(or $(START),0)
 
 guests: ## build the guest programs
-	tests/guests/build.sh
+	tests/guests/build.sh "" all

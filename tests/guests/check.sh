@@ -3,7 +3,8 @@
 #
 #   native   the same C under the address and undefined-behaviour sanitizers: every case, inputs
 #            that are hard on parsers, and mutated inputs for FUZZ_SECONDS (3) with FUZZ_SEED (1)
-#   wasm     the built guests in node, if there is one: every case, and what misbehave promises
+#   wasm     the built guests in node, if there is one: every case, what misbehave promises, and by cases.sh the
+#            programs and kernels beside native builds, if there are a C library for WASI and Go
 #
 # BLESS=1 writes the expected outputs anew instead of comparing; look at the difference then.
 set -euo pipefail
@@ -71,6 +72,13 @@ check_guest json json out
 "$here/build.sh" "$output"
 if command -v node >/dev/null; then
     node "$here/check/wasm.mjs" "$output" || complain "the built guests are wrong"
+    status=0
+    OUTPUT=$output "$here/cases.sh" || status=$?
+    case $status in
+    0) ;;
+    3) echo "check.sh: programs were left out (see above)" >&2 ;;
+    *) complain "programs or kernels do not do what their native builds do" ;;
+    esac
 else
     echo "check.sh: no node, so the built guests were not run" >&2
 fi

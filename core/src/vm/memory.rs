@@ -273,7 +273,14 @@ unsafe fn mark(definition: &VmMemory, address: usize, len: usize) {
     let first = address >> DIRTY_LINE_SHIFT;
     let last = (address + len - 1) >> DIRTY_LINE_SHIFT;
     // SAFETY: the map covers every line of the memory.
-    unsafe { ptr::write_bytes(definition.map.add(first), 1, last - first + 1) };
+    unsafe {
+        let mark = definition.map.add(first);
+        mark.write(1);
+        // Most ranges are shorter than a line: a call of memset would cost more than their copy.
+        if first != last {
+            ptr::write_bytes(mark.add(1), 1, last - first);
+        }
+    }
 }
 
 /// Copies out of a memory.

@@ -4,20 +4,29 @@
 //! bench-core                          every case; a table, and target/bench/core.json
 //! bench-core --only TEXT              cases whose name contains TEXT; writes no file
 //! bench-core --repetitions N          samples a figure (default 15, at least 9)
-//! bench-core --loop SIDE TEXT SECONDS one side of one case again and again, for `perf record`; SIDE: instar, default, best
+//! bench-core --loop SIDE TEXT SECONDS one side of one case again and again, for `perf record`; SIDE: instar, default, best;
+//!                                     or TEXT `run GUEST`, `compile GUEST`; SIDE: instar, plain, wasmtime
 //! ```
 //!
 //! | file | what it holds |
 //! |---|---|
 //! | [`cases`] | what is measured, which real use it stands for, and its target |
+//! | [`programs`] | the guests of tests/guests: running, compiling, loading, sizes |
+//! | [`guest`], [`stubs`] | their instances in both runtimes, and the little of WASI that they get |
+//! | [`probe`] | an export that is added to a module, for the first call after a load |
 //! | [`instar_side`], [`wasmtime_side`] | how each runtime does it, by the fastest way that it documents |
 //! | [`measure`] | batches, turns, medians |
 //! | [`report`] | the table and the JSON |
 
 mod cases;
+mod guest;
 mod instar_side;
 mod measure;
+#[cfg(any(test, feature = "core4"))]
+mod probe;
+mod programs;
 mod report;
+mod stubs;
 mod wasmtime_side;
 
 use std::path::Path;
@@ -63,22 +72,49 @@ fn main() -> AnyResult<()> {
     let request = request()?;
     let wanted = |case: &Case| request.only.as_ref().is_none_or(|text| case.name.contains(text.as_str()));
     let cases: Vec<Case> = cases::all().into_iter().filter(wanted).collect();
-    if cases.is_empty() {
-        return Err(format!("no case contains {:?}", request.only.unwrap_or_default()).into());
-    }
+    rayon::ThreadPoolBuilder::new().num_threads(programs::THREADS).build_global()?;
     if let Some((side, time)) = &request.side {
-        return run_one_side(side, &cases[0], *time);
+        return match (cases.first(), request.only.as_deref()) {
+            (Some(case), _) => run_one_side(side, case, *time),
+            (None, what) => programs::run_one_side(guest_side(side)?, what.unwrap_or_default(), *time),
+        };
     }
     let mut entries = Vec::new();
     for case in &cases {
         entries.extend(compare(case, request.repetitions)?);
         report::print_rows(&entries, case);
     }
+    entries.extend(program_entries(request.only.as_deref(), request.repetitions)?);
+    if entries.is_empty() {
+        return Err(format!("no case contains {:?}", request.only.unwrap_or_default()).into());
+    }
     if request.only.is_none() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/bench/core.json");
         report::write_json(&entries, &path)?;
     }
     Ok(())
+}
+
+fn program_entries(only: Option<&str>, repetitions: usize) -> AnyResult<Vec<Entry>> {
+    println!(
+        "\nGuests: running in processor time; compiling ({} threads) and loading by the clock.",
+        programs::THREADS
+    );
+    let mut entries = programs::running(only, repetitions)?;
+    entries.extend(programs::compiling(only, repetitions)?);
+    #[cfg(feature = "core4")]
+    entries.extend(programs::loading(only, repetitions)?);
+    Ok(entries)
+}
+
+fn guest_side(name: &str) -> AnyResult<guest::Side> {
+    Ok(match name {
+        "instar" => guest::Side::Instar,
+        #[cfg(feature = "core4")]
+        "plain" => guest::Side::InstarPlain,
+        "wasmtime" => guest::Side::Wasmtime,
+        _ => return Err(format!("the side {name:?} of a guest is none of instar, plain, wasmtime").into()),
+    })
 }
 
 /// Measures all sides of a case in turns.
@@ -102,6 +138,7 @@ fn compare(case: &Case, repetitions: usize) -> AnyResult<Vec<Entry>> {
         peer_name,
         // A target is against the best that the peer can do.
         target: case.target.filter(|_| best),
+        unit: "ns",
     };
     Ok(peers.iter().zip(pools).map(entry).collect())
 }

@@ -72,11 +72,20 @@ impl Contender {
 }
 
 /// Processor time that this thread has used.
-fn processor_time() -> Duration {
+pub fn processor_time() -> Duration {
+    clock(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
+/// Processor time that all threads have used.
+pub fn processor_time_of_process() -> Duration {
+    clock(libc::CLOCK_PROCESS_CPUTIME_ID)
+}
+
+fn clock(id: libc::clockid_t) -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the clock exists on every system that this program is for; `time` is ours.
-    let status = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
-    assert_eq!(status, 0, "no clock of the thread's processor time: {}", std::io::Error::last_os_error());
+    // SAFETY: `id` is one of the clocks above, which exist on every system that this program is for; `time` is ours.
+    let status = unsafe { libc::clock_gettime(id, &mut time) };
+    assert_eq!(status, 0, "no clock of processor time: {}", std::io::Error::last_os_error());
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
@@ -85,7 +94,7 @@ fn processor_time() -> Duration {
 pub struct Samples(Vec<f64>);
 
 impl Samples {
-    fn new(mut samples: Vec<f64>) -> Self {
+    pub fn new(mut samples: Vec<f64>) -> Self {
         samples.sort_by(f64::total_cmp);
         Samples(samples)
     }

@@ -14,6 +14,8 @@ pub struct Entry {
     pub peer: Samples,
     pub peer_name: &'static str,
     pub target: Option<f64>,
+    /// `ns` or `B`.
+    pub unit: &'static str,
 }
 
 impl Entry {
@@ -23,6 +25,31 @@ impl Entry {
 
     fn met(&self) -> Option<bool> {
         self.target.map(|target| self.ratio() <= target)
+    }
+
+    /// Prints a row of its own: times in microseconds, with the fastest in brackets.
+    pub fn print(&self) {
+        let figure = |samples: &Samples| match self.unit {
+            "ns" => format!("{:.1} ({:.1}) us", samples.median() / 1e3, samples.lowest() / 1e3),
+            unit => format!("{:.0} {unit}", samples.median()),
+        };
+        println!(
+            "{:<46} {:>27}   {:<9} {:>27} {:>7.3}  {}",
+            self.case,
+            figure(&self.instar),
+            self.peer_name,
+            figure(&self.peer),
+            self.ratio(),
+            self.verdict(),
+        );
+    }
+
+    fn verdict(&self) -> String {
+        match (self.target, self.met()) {
+            (Some(target), Some(true)) => format!("{target} met"),
+            (Some(target), _) => format!("{target} MISSED"),
+            (None, _) => "-".to_string(),
+        }
     }
 }
 
@@ -38,11 +65,7 @@ pub fn print_rows(entries: &[Entry], case: &Case) {
     }
     for entry in rows {
         let figure = |samples: &Samples| format!("{:.1} ({:.1})", samples.median(), samples.lowest());
-        let verdict = match (entry.target, entry.met()) {
-            (Some(target), Some(true)) => format!("{target} met"),
-            (Some(target), _) => format!("{target} MISSED"),
-            (None, _) => "-".to_string(),
-        };
+        let verdict = entry.verdict();
         println!(
             "{:<54} {:>19}   {:<23} {:>20} {:>7.3}  {verdict}",
             entry.case,
@@ -63,9 +86,10 @@ pub fn write_json(entries: &[Entry], path: &Path) -> AnyResult<()> {
         // Names are ours and hold no character that JSON would escape; Debug adds the quotes.
         write!(
             text,
-            "  {{\"case\": {:?}, \"unit\": \"ns\", \"instar\": {:.2}, \"peer\": {:.2}, \"peer_name\": {:?}, \
+            "  {{\"case\": {:?}, \"unit\": {:?}, \"instar\": {:.2}, \"peer\": {:.2}, \"peer_name\": {:?}, \
              \"peer_version\": {WASMTIME_VERSION:?}, \"ratio\": {:.4}, \"target\": {}, \"met\": {}}}",
             entry.case,
+            entry.unit,
             entry.instar.median(),
             entry.peer.median(),
             entry.peer_name,

@@ -104,12 +104,16 @@ impl Translator<'_, '_> {
 
     /// Stores the low part of the operand as a `ty`.
     pub(super) fn store(&mut self, memarg: &MemArg, ty: Type) {
-        let (index, mut value) = self.pop2();
-        if self.builder.func.dfg.value_type(value) != ty {
-            value = self.builder.ins().ireduce(ty, value);
-        }
+        let (index, value) = self.pop2();
+        let narrow = self.builder.func.dfg.value_type(value) != ty;
         let at = self.heap_address(memarg, index, ty.bytes());
-        self.builder.ins().store(self.access.heap, value, at.address, at.offset);
+        let (flags, ins) = (self.access.heap, self.builder.ins());
+        match ty {
+            I8 if narrow => ins.istore8(flags, value, at.address, at.offset),
+            I16 if narrow => ins.istore16(flags, value, at.address, at.offset),
+            I32 if narrow => ins.istore32(flags, value, at.address, at.offset),
+            _ => ins.store(flags, value, at.address, at.offset),
+        };
         self.mark(memarg, index, at, ty.bytes());
     }
 }
