@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use crate::kit::MODES;
+use crate::kit::{self, MODES};
 
 /// Modules of tests that depend on how memories, tables, traps and slots work.
 const MODULES: [&str; 5] = ["isolation::", "segments::", "linking::", "traps::every_trap", "stack::"];
@@ -45,4 +45,39 @@ fn on_demand() {
 #[test]
 fn at_every_level_of_optimisation() {
     run_in(&["opt-none", "opt-size"]);
+}
+
+/// Mappings of images in this process.
+fn image_mappings() -> usize {
+    let maps = std::fs::read_to_string("/proc/self/maps").expect("Linux tells");
+    maps.lines().filter(|line| line.contains("instar-image")).count()
+}
+
+#[test]
+fn an_instance_on_demand_gives_its_mappings_up_when_it_goes() {
+    kit::alone("modes::an_instance_on_demand_gives_its_mappings_up_when_it_goes", || {
+        let text = "(module (memory 1) (data (i32.const 0) \"x\") (func (export \"f\")))";
+        for (mode, kept) in [("on-demand", 0), ("default", 1)] {
+            let engine = kit::mode(mode).engine();
+            let pre = kit::pre(&engine, text);
+            let before = image_mappings();
+            let instances: Vec<_> = (0..3).map(|_| pre.fresh(()).unwrap()).collect();
+            assert_eq!((image_mappings(), engine.live_instances()), (before + 3, 3), "{mode}");
+            drop(instances);
+            assert_eq!((image_mappings(), engine.live_instances()), (before + 3 * kept, 0), "{mode}");
+        }
+    });
+}
+
+#[test]
+fn instances_on_demand_are_counted_like_those_in_slots() {
+    let engine = kit::mode("on-demand").engine_with(|c| {
+        c.max_instances(2);
+    });
+    let pre = kit::pre(&engine, "(module (memory 1))");
+    for _ in 0..5 {
+        let both = [pre.fresh(()).unwrap(), pre.fresh(()).unwrap()];
+        kit::fails(pre.fresh(()).map(drop), instar::ErrorKind::PoolExhausted);
+        drop(both);
+    }
 }
