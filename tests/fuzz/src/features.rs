@@ -39,7 +39,7 @@ pub const FEATURES: &[Feature] = &[
         valid: WasmFeatures::RELAXED_SIMD,
     },
     Feature {
-        there: false,
+        there: true,
         compared: true,
         instar: instar::Config::wasm_multi_memory,
         wasmi: wasmi::Config::wasm_multi_memory,
@@ -47,7 +47,7 @@ pub const FEATURES: &[Feature] = &[
         valid: WasmFeatures::MULTI_MEMORY,
     },
     Feature {
-        there: false,
+        there: true,
         compared: true,
         instar: instar::Config::wasm_memory64,
         wasmi: wasmi::Config::wasm_memory64,
@@ -55,7 +55,7 @@ pub const FEATURES: &[Feature] = &[
         valid: WasmFeatures::MEMORY64,
     },
     Feature {
-        there: false,
+        there: true,
         compared: true,
         instar: instar::Config::wasm_custom_page_sizes,
         wasmi: wasmi::Config::wasm_custom_page_sizes,

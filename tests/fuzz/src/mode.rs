@@ -21,16 +21,16 @@ const COUNT: usize = 6;
 static MODES: [Mode; COUNT] = [
     Mode { name: "as by default", there: true, configure: |config| config },
     Mode { name: "without optimisation", there: true, configure: |config| config.cranelift_opt_level(OptLevel::None) },
-    Mode { name: "with plain stores", there: false, configure: |config| config.dirty_tracking(DirtyTracking::Off) },
-    Mode { name: "with explicit bounds", there: false, configure: |config| config.signals_based_traps(false) },
+    Mode { name: "with plain stores", there: true, configure: |config| config.dirty_tracking(DirtyTracking::Off) },
+    Mode { name: "with explicit bounds", there: true, configure: |config| config.signals_based_traps(false) },
     Mode {
         name: "in a small reservation",
-        there: false,
+        there: true,
         configure: |config| config.memory_reservation(1 << 20).memory_guard_size(1 << 16),
     },
     Mode {
         name: "on demand",
-        there: false,
+        there: true,
         configure: |config| config.allocation_strategy(InstanceAllocationStrategy::OnDemand),
     },
 ];

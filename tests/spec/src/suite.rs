@@ -86,8 +86,8 @@ pub const SUITES: &[Suite] = &[
     Suite { folder: "own", files: Source::Own, features: Feature::ALL },
 ];
 
-/// Suites whose features are not all there yet. Their failures are shown, but do not fail the run.
-pub const PENDING: &[&str] = &["custom-page-sizes", "memory64", "own", "threads"];
+/// Beginnings of the paths of files whose features are not all there yet. Their failures are shown, but do not fail the run.
+pub const PENDING: &[&str] = &["own/threads", "own/waiting", "threads/"];
 
 const fn version(folder: &'static str, version: SpecVersion, features: &'static [Feature]) -> Suite {
     Suite { folder, files: Source::Version(version), features }
