@@ -72,6 +72,11 @@ impl MemoryImage {
         Ok(Some(MemoryImage { bytes, extents }))
     }
 
+    /// Size of all extents together.
+    pub fn byte_len(&self) -> usize {
+        self.extents.iter().map(|e| e.at.len()).sum()
+    }
+
     /// Maps the image into a fresh memory, copy-on-write.
     pub fn map(&self, memory: &LinearMemory) -> Result<()> {
         for extent in &self.extents {

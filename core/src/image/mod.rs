@@ -46,4 +46,9 @@ impl InstanceImage {
     pub fn dynamic_data(&self) -> &[u32] {
         &self.dynamic_data
     }
+
+    /// Bytes of all memories' images together, in whole pages.
+    pub fn memory_bytes(&self) -> usize {
+        self.memories.iter().flatten().map(MemoryImage::byte_len).sum()
+    }
 }

@@ -27,5 +27,6 @@ mod segments;
 mod shared;
 mod signals;
 mod stack;
+mod summary;
 mod threads;
 mod traps;
