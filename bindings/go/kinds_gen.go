@@ -112,6 +112,12 @@ const (
 	TrapStackOverflow TrapCode = 11
 	// TrapHostError: host function failed.
 	TrapHostError TrapCode = 12
+	// TrapUnalignedAtomic: unaligned atomic.
+	TrapUnalignedAtomic TrapCode = 13
+	// TrapExpectedSharedMemory: expected shared memory.
+	TrapExpectedSharedMemory TrapCode = 14
+	// TrapNullFunctionReference: null function reference.
+	TrapNullFunctionReference TrapCode = 15
 )
 
 // String is the name of the value, the same in every language.
@@ -141,6 +147,12 @@ func (v TrapCode) String() string {
 		return "StackOverflow"
 	case TrapHostError:
 		return "HostError"
+	case TrapUnalignedAtomic:
+		return "UnalignedAtomic"
+	case TrapExpectedSharedMemory:
+		return "ExpectedSharedMemory"
+	case TrapNullFunctionReference:
+		return "NullFunctionReference"
 	}
 	return "unknown TrapCode"
 }

@@ -5,31 +5,203 @@ use crate::error::{Result, bail};
 /// Choices that change the compiled code. Recorded with it: code runs only in an engine with the same choices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tunables {
-    /// Mark every written line of linear memory in the memory's dirty map.
-    pub mark_lines: bool,
+    /// What modules may use.
+    pub features: Features,
+    /// How writes to linear memory are tracked.
+    pub dirty_tracking: DirtyTracking,
+    pub opt_level: OptLevel,
+    /// Replace every NaN that an operation makes by the canonical one.
+    pub nan_canonicalization: bool,
+    /// Relaxed vector instructions give the same results on all processors.
+    pub relaxed_simd_deterministic: bool,
+    /// Faults become traps. If not, compiled code checks everything itself.
+    pub signals_based_traps: bool,
+    /// Address space of a memory in bytes.
+    pub memory_reservation: u64,
+    /// Inaccessible bytes after the reservation.
+    pub memory_guard_size: u64,
+    /// Checked accesses to memories are safe from mispredicted checks.
+    pub heap_spectre_mitigation: bool,
+    /// Checked accesses to tables are safe from mispredicted checks.
+    pub table_spectre_mitigation: bool,
+    /// Keep the wasm offset of each instruction.
+    pub address_map: bool,
     /// Run Cranelift's verifier on every function.
     pub debug_verifier: bool,
+}
+
+/// How much the compiler optimises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OptLevel {
+    /// Compile fast.
+    None,
+    /// Make code fast.
+    #[default]
+    Speed,
+    /// Make code fast and small.
+    SpeedAndSize,
+}
+
+/// How an engine knows what an instance has written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DirtyTracking {
+    /// Compiled code marks every written line of 256 bytes.
+    #[default]
+    Lines,
+    /// It is not known: plain stores, and memories are rebuilt after each use.
+    Off,
+}
+
+/// Where instances live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InstanceAllocationStrategy {
+    /// In slots that are reset and used again.
+    #[default]
+    Pooling,
+    /// Each in its own mappings, made for it and released after it.
+    OnDemand,
+}
+
+macro_rules! features {
+    ($($(#[$doc:meta])* $method:ident, $name:ident = $bit:literal, default $default:literal $(, needs $needs:ident)?;)*) => {
+        /// Parts of WebAssembly that can be switched.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct Features(u32);
+
+        impl Features {
+            $(pub const $name: Features = Features(1 << $bit);)*
+
+            /// Each feature with the name of its switch, the one it needs, and whether it is on by default.
+            const ALL: &'static [(Features, &'static str, Option<Features>, bool)] =
+                &[$((Features::$name, stringify!($method), features!(@needs $($needs)?), $default),)*];
+        }
+
+        impl Config {
+            $($(#[$doc])*
+            pub fn $method(&mut self, on: bool) -> &mut Self {
+                self.tunables.features.set(Features::$name, on);
+                self
+            })*
+        }
+    };
+    (@needs) => { None };
+    (@needs $needs:ident) => { Some(Features::$needs) };
+}
+
+features! {
+    /// Bulk memory operations and passive segments. Default on.
+    wasm_bulk_memory, BULK_MEMORY = 0, default true;
+    /// Reference types and several tables. Default on; needs [`Config::wasm_bulk_memory`].
+    wasm_reference_types, REFERENCE_TYPES = 1, default true, needs BULK_MEMORY;
+    /// Several results, and blocks with parameters. Default on.
+    wasm_multi_value, MULTI_VALUE = 2, default true;
+    /// Vectors of 128 bits. Default on.
+    wasm_simd, SIMD = 3, default true;
+    /// Vector instructions whose results may differ between processors, see
+    /// [`Config::relaxed_simd_deterministic`]. Default on; needs [`Config::wasm_simd`].
+    wasm_relaxed_simd, RELAXED_SIMD = 4, default true, needs SIMD;
+    /// Several memories in a module. Default on.
+    wasm_multi_memory, MULTI_MEMORY = 5, default true;
+    /// Memories and tables with 64-bit addresses. Default on.
+    wasm_memory64, MEMORY64 = 6, default true;
+    /// Tail calls. Default on.
+    wasm_tail_call, TAIL_CALL = 7, default true;
+    /// Arithmetic in constant expressions. Default on.
+    wasm_extended_const, EXTENDED_CONST = 8, default true;
+    /// Typed function references. Default on; needs [`Config::wasm_reference_types`].
+    wasm_function_references, FUNCTION_REFERENCES = 9, default true, needs REFERENCE_TYPES;
+    /// Atomic operations and shared memories. Default on; needs [`Config::wasm_bulk_memory`].
+    wasm_threads, THREADS = 10, default true, needs BULK_MEMORY;
+    /// Arithmetic on 128 bits in two halves. Default off, as the proposal is not finished.
+    wasm_wide_arithmetic, WIDE_ARITHMETIC = 11, default false;
+    /// Memories with pages of one byte. Default off, as the proposal is not finished.
+    wasm_custom_page_sizes, CUSTOM_PAGE_SIZES = 12, default false;
+}
+
+impl Features {
+    /// No feature that can be switched.
+    pub const NONE: Features = Features(0);
+
+    /// Whether all features of `other` are in `self`.
+    pub fn contains(self, other: Features) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    #[allow(dead_code)]
+    /// The features as a number that stays the same from version to version.
+    pub fn bits(self) -> u32 {
+        self.0
+    }
+
+    fn set(&mut self, other: Features, on: bool) {
+        if on { self.0 |= other.0 } else { self.0 &= !other.0 }
+    }
+
+    fn check(self) -> Result<()> {
+        for &(feature, name, needs, _) in Features::ALL {
+            let Some(needs) = needs else { continue };
+            if self.contains(feature) && !self.contains(needs) {
+                let needed = Features::ALL.iter().find(|f| f.0 == needs).map_or("", |f| f.1);
+                bail!(Config, "{name} is on but needs {needed}, which is off: switch both off, or both on");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Default for Features {
+    fn default() -> Self {
+        let mut features = Features(0);
+        for &(feature, _, _, on) in Features::ALL {
+            features.set(feature, on);
+        }
+        features
+    }
+}
+
+impl Default for Tunables {
+    fn default() -> Self {
+        Tunables {
+            features: Features::default(),
+            dirty_tracking: DirtyTracking::default(),
+            opt_level: OptLevel::default(),
+            nan_canonicalization: false,
+            relaxed_simd_deterministic: false,
+            signals_based_traps: true,
+            memory_reservation: 4 << 30,
+            memory_guard_size: 32 << 20,
+            heap_spectre_mitigation: true,
+            table_spectre_mitigation: true,
+            address_map: true,
+            debug_verifier: false,
+        }
+    }
 }
 
 /// Configuration of an [`Engine`](crate::Engine). The default is the fast path.
 #[derive(Clone, Debug)]
 pub struct Config {
+    tunables: Tunables,
+    allocation_strategy: InstanceAllocationStrategy,
     max_wasm_stack: usize,
     max_instances: usize,
     max_memory_pages: u64,
     max_table_elements: u64,
-    debug_verifier: bool,
     paranoid: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Config {
+            tunables: Tunables::default(),
+            allocation_strategy: InstanceAllocationStrategy::default(),
             max_wasm_stack: 512 << 10,
             max_instances: 10_000,
             max_memory_pages: 65_536,
             max_table_elements: 1_000_000,
-            debug_verifier: false,
             paranoid: false,
         }
     }
@@ -39,6 +211,76 @@ impl Config {
     /// The default configuration.
     pub fn new() -> Self {
         Config::default()
+    }
+
+    /// How the engine knows what an instance has written. Default [`DirtyTracking::Lines`].
+    pub fn dirty_tracking(&mut self, tracking: DirtyTracking) -> &mut Self {
+        self.tunables.dirty_tracking = tracking;
+        self
+    }
+
+    /// Where instances live. Default [`InstanceAllocationStrategy::Pooling`].
+    pub fn allocation_strategy(&mut self, strategy: InstanceAllocationStrategy) -> &mut Self {
+        self.allocation_strategy = strategy;
+        self
+    }
+
+    /// How much the compiler optimises. Default [`OptLevel::Speed`].
+    pub fn cranelift_opt_level(&mut self, level: OptLevel) -> &mut Self {
+        self.tunables.opt_level = level;
+        self
+    }
+
+    /// Replace every NaN that an operation makes by the canonical one, so that results are the same on all processors.
+    /// Default off.
+    pub fn cranelift_nan_canonicalization(&mut self, on: bool) -> &mut Self {
+        self.tunables.nan_canonicalization = on;
+        self
+    }
+
+    /// Relaxed vector instructions give the same results on all processors, at some cost. Default off.
+    pub fn relaxed_simd_deterministic(&mut self, on: bool) -> &mut Self {
+        self.tunables.relaxed_simd_deterministic = on;
+        self
+    }
+
+    /// Turn faults of compiled code into traps. Default on. Without it no signal handler is installed, and compiled code
+    /// checks bounds, divisors and its stack itself, which is slower: for hosts that own the signal handlers.
+    pub fn signals_based_traps(&mut self, on: bool) -> &mut Self {
+        self.tunables.signals_based_traps = on;
+        self
+    }
+
+    /// Address space that each memory reserves, in bytes. Default 4 GiB. Accesses to memories that cannot outgrow their
+    /// reservation need no check; with less, compiled code checks bounds.
+    pub fn memory_reservation(&mut self, bytes: u64) -> &mut Self {
+        self.tunables.memory_reservation = bytes;
+        self
+    }
+
+    /// Inaccessible bytes after each memory's reservation. Default 32 MiB. Constant offsets below it need no check of
+    /// their own.
+    pub fn memory_guard_size(&mut self, bytes: u64) -> &mut Self {
+        self.tunables.memory_guard_size = bytes;
+        self
+    }
+
+    /// Make checked accesses to memories safe from processors that mispredict the check (Spectre variant 1). Default on.
+    pub fn enable_heap_access_spectre_mitigation(&mut self, on: bool) -> &mut Self {
+        self.tunables.heap_spectre_mitigation = on;
+        self
+    }
+
+    /// Make accesses to tables safe from processors that mispredict the check (Spectre variant 1). Default on.
+    pub fn enable_table_access_spectre_mitigation(&mut self, on: bool) -> &mut Self {
+        self.tunables.table_spectre_mitigation = on;
+        self
+    }
+
+    /// Keep the wasm offset of each instruction, for backtraces. Default on.
+    pub fn generate_address_map(&mut self, on: bool) -> &mut Self {
+        self.tunables.address_map = on;
+        self
     }
 
     /// Stack that guest code may use between the host's call and the deepest guest frame, in bytes. Default 512 KiB, at
@@ -68,7 +310,7 @@ impl Config {
 
     /// Run Cranelift's verifier on every function that is compiled. Default off.
     pub fn cranelift_debug_verifier(&mut self, on: bool) -> &mut Self {
-        self.debug_verifier = on;
+        self.tunables.debug_verifier = on;
         self
     }
 
@@ -80,6 +322,7 @@ impl Config {
     }
 
     pub(crate) fn check(&self) -> Result<()> {
+        self.tunables.features.check()?;
         if self.max_wasm_stack < 16 << 10 {
             bail!(Config, "max_wasm_stack is {} bytes; it must be at least 16384", self.max_wasm_stack);
         }
@@ -93,7 +336,7 @@ impl Config {
     }
 
     pub(crate) fn tunables(&self) -> Tunables {
-        Tunables { mark_lines: true, debug_verifier: self.debug_verifier }
+        self.tunables
     }
 
     pub(crate) fn wasm_stack_bytes(&self) -> usize {

@@ -101,6 +101,9 @@ numbered! {
         StackOverflow = 11, "call stack exhausted";
         /// Not a guest's trap: a host function failed and its error waits in the store.
         HostError = 12, "host function failed";
+        UnalignedAtomic = 13, "unaligned atomic";
+        ExpectedSharedMemory = 14, "expected shared memory";
+        NullFunctionReference = 15, "null function reference";
     }
 }
 

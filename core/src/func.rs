@@ -110,13 +110,11 @@ impl Func {
                 &mut many
             }
         };
-        for (slot, value) in slots.iter_mut().zip(params) {
-            *slot = value.to_slot(store)?;
-        }
+        Val::to_slots(params, slots, store)?;
         // SAFETY: `type_in` checked the store; slots were checked against the type.
         unsafe { StoreCell::call(store.cell_ptr(), self.reference, slots.as_mut_ptr())? };
-        for ((result, &slot), &ty) in results.iter_mut().zip(&*slots).zip(ty.results()) {
-            *result = Val::from_slot(slot, ty, store);
+        for (result, value) in results.iter_mut().zip(Val::from_slots(slots, ty.results(), store)) {
+            *result = value;
         }
         Ok(())
     }

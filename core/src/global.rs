@@ -4,7 +4,7 @@ use std::ptr::NonNull;
 
 use crate::artifact::info::GlobalType;
 use crate::artifact::layout::VmGlobal;
-use crate::error::{Result, bail};
+use crate::error::{Result, bail, error};
 use crate::store::{AsContext, AsContextMut, StoreOpaque};
 use crate::synthetic;
 use crate::val::Val;
@@ -56,10 +56,11 @@ impl Global {
     }
 
     fn put(&self, store: &mut StoreOpaque, value: Val) -> Result<()> {
-        let slot = value.to_slot(store)?;
+        let mut bits = [0; 2];
+        Val::to_slots(&[value], &mut bits, store)?;
         let definition = self.raw(store)?;
         // SAFETY: the global is alive with its store, which is borrowed exclusively.
-        unsafe { (*definition).bits[0] = slot };
+        unsafe { (*definition).bits = bits };
         Ok(())
     }
 
@@ -77,8 +78,9 @@ impl Global {
         let context = store.as_context();
         let definition = self.raw(context.opaque())?;
         // SAFETY: the global is alive with its store, which is borrowed.
-        let slot = unsafe { (*definition).bits[0] };
-        Ok(Val::from_slot(slot, self.ty.content, context.opaque()))
+        let bits = unsafe { (*definition).bits };
+        let value = Val::from_slots(&bits, &[self.ty.content], context.opaque()).next();
+        value.ok_or_else(|| error!(Bug, "a global without a value"))
     }
 
     /// Changes the value.

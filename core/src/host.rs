@@ -59,15 +59,11 @@ impl HostFunc {
         let signature = ty.clone();
         Self::raw::<T, _>(ty, move |mut caller: Caller<'_, T>, slots| {
             let store = caller.store.opaque();
-            let params: Vec<Val> =
-                signature.params().iter().zip(&*slots).map(|(&ty, &slot)| Val::from_slot(slot, ty, store)).collect();
+            let params: Vec<Val> = Val::from_slots(slots, signature.params(), store).collect();
             let mut results: Vec<Val> = signature.results().iter().map(|&ty| Val::default_for(ty)).collect();
             func(Caller { store: caller.store.as_context_mut(), context: caller.context }, &params, &mut results)?;
             check_values("results of the host function", signature.results(), &results)?;
-            for (slot, value) in slots.iter_mut().zip(results) {
-                *slot = value.to_slot(caller.store.opaque())?;
-            }
-            Ok(())
+            Val::to_slots(&results, slots, caller.store.opaque())
         })
     }
 

@@ -63,8 +63,8 @@ mod table;
 mod val;
 mod vm;
 
-pub use artifact::info::{ExternType, FuncType, GlobalType, MemoryType, TableType, ValType};
-pub use config::Config;
+pub use artifact::info::{ExternType, FuncType, GlobalType, HeapType, MemoryType, RefType, TableType, ValType};
+pub use config::{Config, DirtyTracking, InstanceAllocationStrategy, OptLevel};
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result, TrapCode};
 pub use externs::Extern;
@@ -81,4 +81,4 @@ pub use shared::{Claim, SharedInstance};
 pub use store::{AsContext, AsContextMut, Store, StoreContext, StoreContextMut};
 pub use summary::ModuleSummary;
 pub use table::Table;
-pub use val::{ExternRef, Val, WasmList, WasmTy};
+pub use val::{ExternRef, V128, Val, WasmList, WasmTy};

@@ -52,8 +52,8 @@ impl Memory {
     pub(crate) fn current_type(&self, store: &StoreOpaque) -> Result<MemoryType> {
         let definition = self.definition(store)?;
         // SAFETY: the memory is alive with its store.
-        let maximum = unsafe { vm::owner(definition) }.ty().maximum;
-        Ok(MemoryType { minimum: definition.length as u64 / WASM_PAGE_BYTES, maximum })
+        let ty = unsafe { vm::owner(definition) }.ty();
+        Ok(MemoryType { minimum: definition.length as u64 / ty.page_size(), ..ty })
     }
 
     /// Size in WebAssembly pages of 64 KiB.

@@ -302,7 +302,7 @@ unsafe fn apply_segments(instance: &VmInstance, image: &InstanceImage) -> Result
     for &i in image.dynamic_elements() {
         let segment = &module.info.element_segments[i as usize];
         if let crate::artifact::info::SegmentMode::Active { target, offset } = &segment.mode {
-            let at = instance.evaluate(offset);
+            let at = instance.evaluate_word(offset);
             // SAFETY: the instance does not run yet.
             unsafe { write_elements(instance, *target, segment, u64::from(at as u32), 0, segment.elements.len()) }
                 .map_err(Error::trap)?;
@@ -311,7 +311,7 @@ unsafe fn apply_segments(instance: &VmInstance, image: &InstanceImage) -> Result
     for &i in image.dynamic_data() {
         let segment = &module.info.data_segments[i as usize];
         if let crate::artifact::info::SegmentMode::Active { target, offset } = &segment.mode {
-            let at = instance.evaluate(offset);
+            let at = instance.evaluate_word(offset);
             let bytes = &module.info.data[segment.bytes.clone()];
             // SAFETY: the instance does not run yet; the bytes are the module's.
             unsafe { memory::write(&*instance.memory(*target), u64::from(at as u32), bytes) }

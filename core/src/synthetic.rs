@@ -22,7 +22,7 @@ pub(crate) fn func<T: 'static>(store: impl AsContextMut<Data = T>, func: HostFun
     let func = Arc::new(func);
     let import = func.import();
     let mut encoder = Encoder::new();
-    encoder.section(1, func_type(func.ty()));
+    encoder.section(1, func_type(func.ty())?);
     // One import, with empty names, of function type 0.
     encoder.section(2, vec![1, 0, 0, 0x00, 0]);
     match make(store, encoder.export(0x00), vec![import], vec![func])? {
@@ -44,7 +44,7 @@ pub(crate) fn memory<T: 'static>(store: impl AsContextMut<Data = T>, ty: MemoryT
 /// A table of nulls of the store.
 pub(crate) fn table<T: 'static>(store: impl AsContextMut<Data = T>, ty: TableType) -> Result<Table> {
     let mut encoder = Encoder::new();
-    encoder.section(4, [vec![1, val_type(ty.element)], limits(ty.minimum, ty.maximum)].concat());
+    encoder.section(4, [vec![1, val_type(ValType::Ref(ty.element))?], limits(ty.minimum, ty.maximum)].concat());
     match make(store, encoder.export(0x01), Vec::new(), Vec::new())? {
         Extern::Table(table) => Ok(table),
         _ => bail!(Bug, "a synthetic module exports something else"),
@@ -58,11 +58,12 @@ pub(crate) fn global<T: 'static>(mut store: impl AsContextMut<Data = T>, ty: Glo
         ValType::I64 => vec![0x42, 0],
         ValType::F32 => vec![0x43, 0, 0, 0, 0],
         ValType::F64 => vec![0x44, 0, 0, 0, 0, 0, 0, 0, 0],
-        ValType::FuncRef | ValType::ExternRef => vec![0xd0, val_type(ty.content)],
+        ValType::V128 => [&[0xfd, 12][..], &[0; 16]].concat(),
+        ValType::Ref(_) => vec![0xd0, val_type(ty.content)?],
     };
     let mut encoder = Encoder::new();
     // Always mutable inside, so that its value is reset with the slot; the handle has the type that was asked for.
-    encoder.section(6, [vec![1, val_type(ty.content), 1], zero, vec![0x0b]].concat());
+    encoder.section(6, [vec![1, val_type(ty.content)?, 1], zero, vec![0x0b]].concat());
     match make(&mut store, encoder.export(0x03), Vec::new(), Vec::new())? {
         // SAFETY: the global is that of an instance of this store; only mutability differs.
         Extern::Global(global) => Ok(unsafe {
@@ -132,22 +133,26 @@ fn limits(minimum: u64, maximum: Option<u64>) -> Vec<u8> {
     out
 }
 
-fn val_type(ty: ValType) -> u8 {
-    match ty {
+fn val_type(ty: ValType) -> Result<u8> {
+    Ok(match ty {
         ValType::I32 => 0x7f,
         ValType::I64 => 0x7e,
         ValType::F32 => 0x7d,
         ValType::F64 => 0x7c,
-        ValType::FuncRef => 0x70,
-        ValType::ExternRef => 0x6f,
-    }
+        ValType::V128 => 0x7b,
+        ValType::FUNCREF => 0x70,
+        ValType::EXTERNREF => 0x6f,
+        other => bail!(Unsupported, "host-made entities of type {other}"),
+    })
 }
 
-fn func_type(ty: &FuncType) -> Vec<u8> {
+fn func_type(ty: &FuncType) -> Result<Vec<u8>> {
     let mut out = vec![1, 0x60];
     for list in [ty.params(), ty.results()] {
         leb(&mut out, list.len() as u64);
-        out.extend(list.iter().map(|&t| val_type(t)));
+        for &ty in list {
+            out.push(val_type(ty)?);
+        }
     }
-    out
+    Ok(out)
 }

@@ -2,7 +2,7 @@
 
 use std::ptr::NonNull;
 
-use crate::artifact::info::TableType;
+use crate::artifact::info::{TableType, ValType};
 use crate::artifact::layout::VmTable;
 use crate::error::{Result, bail, error};
 use crate::store::{AsContext, AsContextMut, StoreOpaque};
@@ -80,7 +80,7 @@ impl Table {
         let definition = self.raw(store)?;
         // SAFETY: the store is borrowed, so nobody writes the table.
         let slot = unsafe { vm::element(&*definition, index) };
-        Ok(slot.map(|slot| Val::from_slot(slot, ty.element, store)))
+        Ok(slot.map(|slot| Val::from_slot(slot, ValType::Ref(ty.element), store)))
     }
 
     /// Overwrites element `index`.
@@ -124,7 +124,7 @@ impl Table {
 }
 
 fn check_element(ty: TableType, value: &Val) -> Result<()> {
-    if value.ty() != ty.element {
+    if value.ty() != ValType::Ref(ty.element) {
         bail!(Type, "an element must be {}, got {}", ty.element, value.ty());
     }
     Ok(())

@@ -7,6 +7,35 @@ use crate::error::{Result, bail};
 use crate::func::Func;
 use crate::store::{AsContext, AsContextMut, StoreOpaque};
 
+/// A vector of 128 bits; lane 0 is in the low bits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct V128(u128);
+
+impl V128 {
+    /// The vector as an integer.
+    pub const fn as_u128(self) -> u128 {
+        self.0
+    }
+}
+
+impl From<u128> for V128 {
+    fn from(bits: u128) -> Self {
+        V128(bits)
+    }
+}
+
+impl From<V128> for u128 {
+    fn from(vector: V128) -> Self {
+        vector.0
+    }
+}
+
+impl std::fmt::Debug for V128 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:#034x}", self.0)
+    }
+}
+
 /// A value of WebAssembly. Floats are their bits, so that NaNs survive.
 #[derive(Clone, Copy, Debug)]
 pub enum Val {
@@ -14,6 +43,7 @@ pub enum Val {
     I64(i64),
     F32(u32),
     F64(u64),
+    V128(V128),
     FuncRef(Option<Func>),
     ExternRef(Option<ExternRef>),
 }
@@ -26,8 +56,9 @@ impl Val {
             Val::I64(_) => ValType::I64,
             Val::F32(_) => ValType::F32,
             Val::F64(_) => ValType::F64,
-            Val::FuncRef(_) => ValType::FuncRef,
-            Val::ExternRef(_) => ValType::ExternRef,
+            Val::V128(_) => ValType::V128,
+            Val::FuncRef(_) => ValType::FUNCREF,
+            Val::ExternRef(_) => ValType::EXTERNREF,
         }
     }
 
@@ -38,33 +69,67 @@ impl Val {
             ValType::I64 => Val::I64(0),
             ValType::F32 => Val::F32(0),
             ValType::F64 => Val::F64(0),
-            ValType::FuncRef => Val::FuncRef(None),
-            ValType::ExternRef => Val::ExternRef(None),
+            ValType::V128 => Val::V128(V128(0)),
+            ValType::Ref(ty) if ty.is_function() => Val::FuncRef(None),
+            ValType::Ref(_) => Val::ExternRef(None),
         }
     }
 
-    /// The slot for a value that goes into `store`.
+    /// Writes values that go into `store` to consecutive slots.
+    pub(crate) fn to_slots(values: &[Val], slots: &mut [u64], store: &StoreOpaque) -> Result<()> {
+        let mut at = 0;
+        for value in values {
+            if let Val::V128(v) = value {
+                slots[at..at + 2].copy_from_slice(&[v.0 as u64, (v.0 >> 64) as u64]);
+            } else {
+                slots[at] = value.to_slot(store)?;
+            }
+            at += value.ty().slots();
+        }
+        Ok(())
+    }
+
+    /// The values of these types that come from `store` in consecutive slots.
+    pub(crate) fn from_slots<'a>(
+        slots: &'a [u64],
+        types: &'a [ValType],
+        store: &'a StoreOpaque,
+    ) -> impl ExactSizeIterator<Item = Val> + 'a {
+        let mut at = 0;
+        types.iter().map(move |&ty| {
+            let value = match ty {
+                ValType::V128 => Val::V128(V128(u128::from(slots[at]) | u128::from(slots[at + 1]) << 64)),
+                _ => Val::from_slot(slots[at], ty, store),
+            };
+            at += ty.slots();
+            value
+        })
+    }
+
+    /// The slot for a value that goes into `store`: the low half of a vector.
     pub(crate) fn to_slot(self, store: &StoreOpaque) -> Result<u64> {
         Ok(match self {
             Val::I32(v) => u64::from(v as u32),
             Val::I64(v) => v as u64,
             Val::F32(v) => u64::from(v),
             Val::F64(v) => v,
+            Val::V128(v) => v.0 as u64,
             Val::FuncRef(None) | Val::ExternRef(None) => 0,
             Val::FuncRef(Some(func)) => func.raw(store)? as u64,
             Val::ExternRef(Some(reference)) => reference.raw(store)?,
         })
     }
 
-    /// The value in a slot that comes from `store`.
+    /// The value in a slot that comes from `store`; of a vector, the low half.
     pub(crate) fn from_slot(slot: u64, ty: ValType, store: &StoreOpaque) -> Self {
         match ty {
             ValType::I32 => Val::I32(slot as u32 as i32),
             ValType::I64 => Val::I64(slot as i64),
             ValType::F32 => Val::F32(slot as u32),
             ValType::F64 => Val::F64(slot),
-            ValType::FuncRef => Val::FuncRef(Func::from_raw(slot, store)),
-            ValType::ExternRef => Val::ExternRef(ExternRef::from_raw(slot, store)),
+            ValType::V128 => Val::V128(V128(slot.into())),
+            ValType::Ref(ty) if ty.is_function() => Val::FuncRef(Func::from_raw(slot, store)),
+            ValType::Ref(_) => Val::ExternRef(ExternRef::from_raw(slot, store)),
         }
     }
 }
@@ -86,6 +151,7 @@ val_from! {
     u64 => |v| Val::I64(v as i64);
     f32 => |v| Val::F32(v.to_bits());
     f64 => |v| Val::F64(v.to_bits());
+    V128 => |v| Val::V128(v);
     Func => |v| Val::FuncRef(Some(v));
 }
 

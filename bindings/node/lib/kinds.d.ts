@@ -65,5 +65,11 @@ export declare const TrapCode: {
   readonly StackOverflow: 11;
   /** host function failed */
   readonly HostError: 12;
+  /** unaligned atomic */
+  readonly UnalignedAtomic: 13;
+  /** expected shared memory */
+  readonly ExpectedSharedMemory: 14;
+  /** null function reference */
+  readonly NullFunctionReference: 15;
 };
 export type TrapCode = keyof typeof TrapCode;

@@ -36,4 +36,7 @@ exports.TrapCode = Object.freeze({
   NullReference: 10,
   StackOverflow: 11,
   HostError: 12,
+  UnalignedAtomic: 13,
+  ExpectedSharedMemory: 14,
+  NullFunctionReference: 15,
 });

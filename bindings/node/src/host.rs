@@ -88,7 +88,7 @@ fn to_val(ty: ValType, slot: u64) -> Result<Val> {
         ValType::I64 => Ok(Val::I64(slot as i64)),
         ValType::F32 => Ok(Val::F32(slot as u32)),
         ValType::F64 => Ok(Val::F64(slot)),
-        ValType::FuncRef | ValType::ExternRef => Err(no_reference()),
+        ValType::V128 | ValType::Ref(_) => Err(no_reference()),
     }
 }
 
@@ -103,7 +103,7 @@ fn to_slot(value: &Val) -> Result<u64> {
 }
 
 fn no_reference() -> Error {
-    Error::new(ErrorKind::Type, "references cannot be passed to or from JavaScript")
+    Error::new(ErrorKind::Type, "references and vectors cannot be passed to or from JavaScript")
 }
 
 fn missing(what: &str, name: &str) -> Error {

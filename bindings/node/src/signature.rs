@@ -8,8 +8,9 @@ fn letter(ty: ValType) -> char {
         ValType::I64 => 'I',
         ValType::F32 => 'f',
         ValType::F64 => 'F',
-        ValType::FuncRef => 'r',
-        ValType::ExternRef => 'e',
+        ValType::V128 => 'v',
+        ValType::Ref(ty) if ty.is_function() => 'r',
+        ValType::Ref(_) => 'e',
     }
 }
 

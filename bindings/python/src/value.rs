@@ -80,8 +80,9 @@ impl Kind {
             ValType::I64 => "i64",
             ValType::F32 => "f32",
             ValType::F64 => "f64",
-            ValType::FuncRef => "funcref",
-            ValType::ExternRef => "externref",
+            ValType::V128 => "v128",
+            ValType::Ref(ty) if ty.is_function() => "funcref",
+            ValType::Ref(_) => "externref",
         }
     }
 

@@ -13,8 +13,9 @@ pub fn parse(text: &str) -> Result<FuncType> {
             'I' => Ok(ValType::I64),
             'f' => Ok(ValType::F32),
             'F' => Ok(ValType::F64),
-            'r' => Ok(ValType::FuncRef),
-            'e' => Ok(ValType::ExternRef),
+            'v' => Ok(ValType::V128),
+            'r' => Ok(ValType::FUNCREF),
+            'e' => Ok(ValType::EXTERNREF),
             other => Err(wrong(format!("{other:?} is no type"))),
         };
         letters.chars().map(letter).collect()
@@ -37,8 +38,9 @@ fn letter(ty: &ValType) -> char {
         ValType::I64 => 'I',
         ValType::F32 => 'f',
         ValType::F64 => 'F',
-        ValType::FuncRef => 'r',
-        ValType::ExternRef => 'e',
+        ValType::V128 => 'v',
+        ValType::Ref(ty) if ty.is_function() => 'r',
+        ValType::Ref(_) => 'e',
     }
 }
 

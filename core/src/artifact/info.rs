@@ -12,14 +12,88 @@ pub enum ValType {
     I64,
     F32,
     F64,
-    FuncRef,
-    ExternRef,
+    V128,
+    Ref(RefType),
 }
 
 impl ValType {
+    /// `(ref null func)`.
+    pub const FUNCREF: ValType = ValType::Ref(RefType::FUNCREF);
+    /// `(ref null extern)`.
+    pub const EXTERNREF: ValType = ValType::Ref(RefType::EXTERNREF);
+
     /// Whether it is a reference type.
     pub fn is_reference(self) -> bool {
-        matches!(self, ValType::FuncRef | ValType::ExternRef)
+        matches!(self, ValType::Ref(_))
+    }
+
+    /// Number of 8-byte slots that a value takes: 2 for a vector, 1 for all others.
+    pub fn slots(self) -> usize {
+        if self == ValType::V128 { 2 } else { 1 }
+    }
+
+    /// Whether every value of this type is one of type `other` (spec: matching of value types).
+    pub fn matches(self, other: ValType) -> bool {
+        match (self, other) {
+            (ValType::Ref(a), ValType::Ref(b)) => a.matches(b),
+            (a, b) => a == b,
+        }
+    }
+}
+
+/// A reference type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RefType {
+    pub nullable: bool,
+    pub heap: HeapType,
+}
+
+/// What a reference points to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HeapType {
+    /// Any function.
+    Func,
+    /// Any host object.
+    Extern,
+    /// A function of one type. Of a loaded module and in values: the engine's id of the type. While a module is
+    /// compiled: its index among the module's types.
+    Concrete(u32),
+}
+
+impl RefType {
+    /// `(ref null func)`.
+    pub const FUNCREF: RefType = RefType { nullable: true, heap: HeapType::Func };
+    /// `(ref null extern)`.
+    pub const EXTERNREF: RefType = RefType { nullable: true, heap: HeapType::Extern };
+
+    /// Whether it refers to functions.
+    pub fn is_function(self) -> bool {
+        self.heap != HeapType::Extern
+    }
+
+    /// Whether every reference of this type is one of type `other` (spec: matching of reference types).
+    pub fn matches(self, other: RefType) -> bool {
+        let heap = match (self.heap, other.heap) {
+            (HeapType::Concrete(_), HeapType::Func) => true,
+            (a, b) => a == b,
+        };
+        heap && (other.nullable || !self.nullable)
+    }
+}
+
+impl std::fmt::Display for RefType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match *self {
+            RefType::FUNCREF => return f.write_str("funcref"),
+            RefType::EXTERNREF => return f.write_str("externref"),
+            _ => {}
+        }
+        f.write_str(if self.nullable { "(ref null " } else { "(ref " })?;
+        match self.heap {
+            HeapType::Func => f.write_str("func)"),
+            HeapType::Extern => f.write_str("extern)"),
+            HeapType::Concrete(id) => write!(f, "type {id})"),
+        }
     }
 }
 
@@ -30,8 +104,8 @@ impl std::fmt::Display for ValType {
             ValType::I64 => "i64",
             ValType::F32 => "f32",
             ValType::F64 => "f64",
-            ValType::FuncRef => "funcref",
-            ValType::ExternRef => "externref",
+            ValType::V128 => "v128",
+            ValType::Ref(reference) => return reference.fmt(f),
         })
     }
 }
@@ -68,10 +142,15 @@ impl FuncType {
         self.types.iter().any(|t| t.is_reference())
     }
 
-    /// Number of 8-byte slots that a call needs: the larger of the number of parameters and of results.
+    /// Number of 8-byte slots that a call needs: the larger of what parameters and what results take.
     pub fn slots(&self) -> usize {
-        self.params().len().max(self.results().len())
+        slots(self.params()).max(slots(self.results()))
     }
+}
+
+/// Number of 8-byte slots that values of these types take.
+pub fn slots(types: &[ValType]) -> usize {
+    types.iter().map(|t| t.slots()).sum()
 }
 
 impl std::fmt::Display for FuncType {
@@ -89,19 +168,46 @@ impl std::fmt::Display for FuncType {
     }
 }
 
-/// The type of a linear memory, in WebAssembly pages of 65 536 bytes.
+/// The type of a linear memory. Sizes count its pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryType {
     pub minimum: u64,
     pub maximum: Option<u64>,
+    /// Whether addresses are 64 bits wide.
+    pub memory64: bool,
+    /// Whether threads may share it. A shared memory has a maximum.
+    pub shared: bool,
+    /// Binary logarithm of the page size in bytes: 16, or 0 with custom page sizes.
+    pub page_size_log2: u8,
+}
+
+impl MemoryType {
+    /// An ordinary memory: 32-bit addresses, pages of 65 536 bytes, not shared.
+    pub const fn new(minimum: u64, maximum: Option<u64>) -> Self {
+        MemoryType { minimum, maximum, memory64: false, shared: false, page_size_log2: 16 }
+    }
+
+    /// Size of a page in bytes.
+    pub const fn page_size(&self) -> u64 {
+        1 << self.page_size_log2
+    }
 }
 
 /// The type of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TableType {
-    pub element: ValType,
+    pub element: RefType,
     pub minimum: u64,
     pub maximum: Option<u64>,
+    /// Whether indices are 64 bits wide.
+    pub table64: bool,
+}
+
+impl TableType {
+    /// A table with 32-bit indices.
+    pub const fn new(element: RefType, minimum: u64, maximum: Option<u64>) -> Self {
+        TableType { element, minimum, maximum, table64: false }
+    }
 }
 
 /// The type of a global.
@@ -149,6 +255,8 @@ pub struct Export {
 pub enum ConstOp {
     /// Push these bits: any numeric constant, or a null reference as 0.
     Bits(u64),
+    /// Push a vector.
+    Vector(u128),
     /// Push the value of global `index`.
     GlobalGet(u32),
     /// Push a reference to function `index`; it is in [`ModuleInfo::escaped_functions`].

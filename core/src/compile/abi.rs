@@ -32,7 +32,8 @@ pub(super) const SLOT_BYTES: i32 = 8;
 pub(super) fn clif_type(ty: ValType) -> Type {
     match ty {
         ValType::I32 => types::I32,
-        ValType::I64 | ValType::FuncRef | ValType::ExternRef => types::I64,
+        ValType::I64 | ValType::Ref(_) => types::I64,
+        ValType::V128 => types::I8X16,
         ValType::F32 => types::F32,
         ValType::F64 => types::F64,
     }
@@ -81,20 +82,26 @@ pub(super) fn check_stack_limit(func: &mut Function, access: &Access) {
     func.stack_limit = Some(limit);
 }
 
-/// Loads one value of each of `types` from consecutive slots at `base`.
+/// Loads one value of each of `types` from consecutive slots at `base`. A vector takes two.
 pub(super) fn load_slots(
     builder: &mut FunctionBuilder<'_>,
     flags: MemFlagsData,
     base: Value,
     types: &[ValType],
 ) -> Vec<Value> {
-    let offsets = (0..).step_by(SLOT_BYTES as usize);
-    types.iter().zip(offsets).map(|(&t, at)| builder.ins().load(clif_type(t), flags, base, at)).collect()
+    let mut at = 0;
+    let mut load = |&ty: &ValType| {
+        let value = builder.ins().load(clif_type(ty), flags, base, at);
+        at += ty.slots() as i32 * SLOT_BYTES;
+        value
+    };
+    types.iter().map(&mut load).collect()
 }
 
 /// Stores values to consecutive slots at `base`, each with zeroes in what it leaves of its slot.
 pub(super) fn store_slots(builder: &mut FunctionBuilder<'_>, flags: MemFlagsData, base: Value, values: &[Value]) {
-    for (&value, at) in values.iter().zip((0i32..).step_by(SLOT_BYTES as usize)) {
+    let mut at = 0;
+    for &value in values {
         let bits = match builder.func.dfg.value_type(value) {
             types::F32 => builder.ins().bitcast(types::I32, MemFlagsData::new(), value),
             _ => value,
@@ -104,5 +111,6 @@ pub(super) fn store_slots(builder: &mut FunctionBuilder<'_>, flags: MemFlagsData
             _ => bits,
         };
         builder.ins().store(flags, whole, base, at);
+        at += if builder.func.dfg.value_type(whole).is_vector() { 2 * SLOT_BYTES } else { SLOT_BYTES };
     }
 }

@@ -6,13 +6,12 @@
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::settings::{self, Configurable};
 
-use crate::config::Tunables;
+use crate::config::{OptLevel, Tunables};
 use crate::error::{Result, error};
 
 /// Settings that do not depend on the tunables. Frame pointers let the runtime walk from a trap to the innermost entry;
 /// stack probes are needless because every prologue compares with the stack limit.
 const SETTINGS: &[(&str, &str)] = &[
-    ("opt_level", "speed"),
     ("is_pic", "true"),
     ("preserve_frame_pointers", "true"),
     ("unwind_info", "false"),
@@ -32,8 +31,20 @@ pub(super) fn native(tunables: &Tunables) -> Result<OwnedTargetIsa> {
     }
     let builder = cranelift_native::builder().map_err(|e| error!(Os, "the processor is not supported: {e}"))?;
     let mut flags = settings::builder();
-    let verifier = ("enable_verifier", if tunables.debug_verifier { "true" } else { "false" });
-    for (name, value) in SETTINGS.iter().copied().chain([verifier]) {
+    let switch = |on| if on { "true" } else { "false" };
+    let opt_level = match tunables.opt_level {
+        OptLevel::None => "none",
+        OptLevel::Speed => "speed",
+        OptLevel::SpeedAndSize => "speed_and_size",
+    };
+    let chosen = [
+        ("opt_level", opt_level),
+        ("enable_verifier", switch(tunables.debug_verifier)),
+        ("enable_nan_canonicalization", switch(tunables.nan_canonicalization)),
+        ("enable_heap_access_spectre_mitigation", switch(tunables.heap_spectre_mitigation)),
+        ("enable_table_access_spectre_mitigation", switch(tunables.table_spectre_mitigation)),
+    ];
+    for (name, value) in SETTINGS.iter().copied().chain(chosen) {
         flags.set(name, value).map_err(|e| error!(Bug, "Cranelift setting {name}={value}: {e}"))?;
     }
     builder.finish(settings::Flags::new(flags)).map_err(|e| error!(Os, "the processor is not supported: {e}"))

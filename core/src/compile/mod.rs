@@ -80,7 +80,7 @@ impl Compiler {
     /// `InvalidModule` or `Unsupported` with the offset and the reason; `Limit` when a function or the whole is too large
     /// for the machine.
     pub(crate) fn compile(&self, wasm: &[u8]) -> Result<Compiled> {
-        let (info, bodies) = parse::parse(wasm)?;
+        let (info, bodies) = parse::parse(wasm, self.tunables.features)?;
         let functions = self.compile_functions(&info, bodies)?;
         let plan = TrampolinePlan::new(&info);
         let trampolines = plan

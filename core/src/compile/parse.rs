@@ -14,20 +14,37 @@ use wasmparser::{
 use super::invalid;
 use crate::artifact::info::{
     ConstExpr, ConstOp, DataSegment, ElementSegment, Elements, EntityIndex, Export, FuncType, GlobalDecl, GlobalType,
-    Import, MemoryType, ModuleInfo, SegmentMode, TableDecl, TableType, ValType,
+    HeapType, Import, MemoryType, ModuleInfo, RefType, SegmentMode, TableDecl, TableType, ValType,
 };
+use crate::config::Features;
 use crate::error::{Result, bail};
 
-/// What modules may use: WebAssembly 2.0 without vectors, and extended constant expressions.
-pub(super) const FEATURES: WasmFeatures = WasmFeatures::MUTABLE_GLOBAL
-    .union(WasmFeatures::SATURATING_FLOAT_TO_INT)
-    .union(WasmFeatures::SIGN_EXTENSION)
-    .union(WasmFeatures::REFERENCE_TYPES)
-    .union(WasmFeatures::MULTI_VALUE)
-    .union(WasmFeatures::BULK_MEMORY)
-    .union(WasmFeatures::EXTENDED_CONST)
-    .union(WasmFeatures::FLOATS)
-    .union(WasmFeatures::GC_TYPES);
+/// What modules may use: WebAssembly 1.0 with what was always on by default, and what is switched on.
+pub(super) fn features(switches: Features) -> WasmFeatures {
+    let mut features = WasmFeatures::MUTABLE_GLOBAL
+        | WasmFeatures::SATURATING_FLOAT_TO_INT
+        | WasmFeatures::SIGN_EXTENSION
+        | WasmFeatures::FLOATS
+        | WasmFeatures::GC_TYPES;
+    for (switch, feature) in [
+        (Features::BULK_MEMORY, WasmFeatures::BULK_MEMORY),
+        (Features::REFERENCE_TYPES, WasmFeatures::REFERENCE_TYPES),
+        (Features::MULTI_VALUE, WasmFeatures::MULTI_VALUE),
+        (Features::SIMD, WasmFeatures::SIMD),
+        (Features::RELAXED_SIMD, WasmFeatures::RELAXED_SIMD),
+        (Features::MULTI_MEMORY, WasmFeatures::MULTI_MEMORY),
+        (Features::MEMORY64, WasmFeatures::MEMORY64),
+        (Features::TAIL_CALL, WasmFeatures::TAIL_CALL),
+        (Features::EXTENDED_CONST, WasmFeatures::EXTENDED_CONST),
+        (Features::FUNCTION_REFERENCES, WasmFeatures::FUNCTION_REFERENCES),
+        (Features::THREADS, WasmFeatures::THREADS),
+        (Features::WIDE_ARITHMETIC, WasmFeatures::WIDE_ARITHMETIC),
+        (Features::CUSTOM_PAGE_SIZES, WasmFeatures::CUSTOM_PAGE_SIZES),
+    ] {
+        features.set(feature, switches.contains(switch));
+    }
+    features
+}
 
 /// A function that is still to be validated and translated.
 pub(super) struct Body<'a> {
@@ -36,13 +53,14 @@ pub(super) struct Body<'a> {
 }
 
 /// Reads and validates everything but the function bodies.
-pub(super) fn parse(wasm: &[u8]) -> Result<(ModuleInfo, Vec<Body<'_>>)> {
+pub(super) fn parse(wasm: &[u8], switches: Features) -> Result<(ModuleInfo, Vec<Body<'_>>)> {
     if Parser::is_component(wasm) {
         bail!(Unsupported, "this is a WebAssembly component; Instar runs core modules");
     }
-    let mut validator = Validator::new_with_features(FEATURES);
+    let features = features(switches);
+    let mut validator = Validator::new_with_features(features);
     let mut parser = Parser::new(0);
-    parser.set_features(FEATURES);
+    parser.set_features(features);
     let mut sections = Sections::default();
     let mut bodies = Vec::new();
     for payload in parser.parse_all(wasm) {
@@ -66,9 +84,26 @@ pub(super) fn val_type(ty: wasmparser::ValType) -> Result<ValType> {
         wasmparser::ValType::I64 => ValType::I64,
         wasmparser::ValType::F32 => ValType::F32,
         wasmparser::ValType::F64 => ValType::F64,
-        wasmparser::ValType::Ref(r) if r == wasmparser::RefType::FUNCREF => ValType::FuncRef,
-        wasmparser::ValType::Ref(r) if r == wasmparser::RefType::EXTERNREF => ValType::ExternRef,
-        other => bail!(Unsupported, "value type {other}"),
+        wasmparser::ValType::V128 => ValType::V128,
+        wasmparser::ValType::Ref(ty) => ValType::Ref(ref_type(ty)?),
+    })
+}
+
+fn ref_type(ty: wasmparser::RefType) -> Result<RefType> {
+    Ok(RefType { nullable: ty.is_nullable(), heap: heap_type(ty.heap_type())? })
+}
+
+/// The heap type, for types that the feature set lets through.
+pub(super) fn heap_type(ty: wasmparser::HeapType) -> Result<HeapType> {
+    use wasmparser::{AbstractHeapType, HeapType as Wasm};
+    Ok(match ty {
+        Wasm::Abstract { shared: false, ty: AbstractHeapType::Func } => HeapType::Func,
+        Wasm::Abstract { shared: false, ty: AbstractHeapType::Extern } => HeapType::Extern,
+        Wasm::Concrete(index) => match index.as_module_index() {
+            Some(index) => HeapType::Concrete(index),
+            None => bail!(Bug, "a type that the validator has made its own"),
+        },
+        other => bail!(Unsupported, "references to {other:?}"),
     })
 }
 
@@ -241,6 +276,7 @@ impl Sections {
                 Operator::I64Const { value } => ConstOp::Bits(value as u64),
                 Operator::F32Const { value } => ConstOp::Bits(u64::from(value.bits())),
                 Operator::F64Const { value } => ConstOp::Bits(value.bits()),
+                Operator::V128Const { value } => ConstOp::Vector(value.i128() as u128),
                 Operator::RefNull { .. } => ConstOp::Bits(0),
                 Operator::RefFunc { function_index } => {
                     self.info.escaped_functions.push(function_index);
@@ -282,15 +318,21 @@ fn memory_type(ty: &wasmparser::MemoryType) -> Result<MemoryType> {
     if ty.memory64 || ty.shared || ty.page_size_log2.is_some() {
         bail!(Unsupported, "memory that is 64-bit, shared or has its own page size");
     }
-    Ok(MemoryType { minimum: ty.initial, maximum: ty.maximum })
+    Ok(MemoryType {
+        minimum: ty.initial,
+        maximum: ty.maximum,
+        memory64: ty.memory64,
+        shared: ty.shared,
+        page_size_log2: ty.page_size_log2.unwrap_or(16) as u8,
+    })
 }
 
 fn table_type(ty: &wasmparser::TableType) -> Result<TableType> {
     if ty.table64 || ty.shared {
         bail!(Unsupported, "table that is 64-bit or shared");
     }
-    let element = val_type(wasmparser::ValType::Ref(ty.element_type))?;
-    Ok(TableType { element, minimum: ty.initial, maximum: ty.maximum })
+    let element = ref_type(ty.element_type)?;
+    Ok(TableType { element, minimum: ty.initial, maximum: ty.maximum, table64: ty.table64 })
 }
 
 fn global_type(ty: &wasmparser::GlobalType) -> Result<GlobalType> {

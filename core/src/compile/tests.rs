@@ -2,12 +2,12 @@
 
 use super::Compiler;
 use crate::artifact::Compiled;
-use crate::artifact::info::{ConstOp, Elements, EntityIndex, SegmentMode, ValType};
-use crate::config::Tunables;
+use crate::artifact::info::{ConstOp, Elements, EntityIndex, RefType, SegmentMode};
+use crate::config::{Features, Tunables};
 use crate::error::{Error, ErrorKind, TrapCode};
 
 fn compiler() -> Compiler {
-    Compiler::new(&Tunables { mark_lines: true, debug_verifier: true }).expect("the processor is supported")
+    Compiler::new(&Tunables { debug_verifier: true, ..Tunables::default() }).expect("the processor is supported")
 }
 
 fn compile_bytes(wasm: &[u8]) -> Result<Compiled, Error> {
@@ -115,15 +115,18 @@ mod with_text {
 
     #[test]
     fn features_that_are_missing_are_named() {
+        let none = Compiler::new(&Tunables { features: Features::NONE, ..Tunables::default() }).unwrap();
         for text in [
             "(module (func (param v128)))",
             "(module (memory i64 1))",
             "(module (memory 1) (memory 1))",
+            "(module (memory 1 1 shared))",
             "(module (func $f (return_call $f)))",
+            "(module (func (result i32 i32) unreachable))",
             "(module (tag))",
             "(module (type (struct)))",
         ] {
-            let error = failure(text);
+            let error = none.compile(&wat::parse_str(text).unwrap()).unwrap_err();
             assert!(matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::InvalidModule), "{text}: {error}");
             assert!(error.message().contains("at offset 0x"), "{text}: {error}");
         }
@@ -187,7 +190,7 @@ mod with_text {
     }
 
     fn compiler_without_verifier() -> Compiler {
-        Compiler::new(&Tunables { mark_lines: true, debug_verifier: false }).expect("the processor is supported")
+        Compiler::new(&Tunables::default()).expect("the processor is supported")
     }
 
     #[test]
@@ -265,7 +268,7 @@ mod with_text {
         assert_eq!(info.start, Some(1));
         assert_eq!(info.export("memory"), Some(EntityIndex::Memory(0)));
         assert_eq!((info.memories[0].minimum, info.memories[0].maximum), (1, Some(2)));
-        assert_eq!(info.tables[1].ty.element, ValType::ExternRef);
+        assert_eq!(info.tables[1].ty.element, RefType::EXTERNREF);
         assert_eq!(info.globals[1].init.as_deref(), Some(&[ConstOp::Bits(1), ConstOp::Bits(2), ConstOp::I64Add][..]));
         assert_eq!(info.globals[2].init.as_deref(), Some(&[ConstOp::RefFunc(2)][..]));
         let SegmentMode::Active { target: 0, offset } = &info.element_segments[0].mode else { panic!("active") };

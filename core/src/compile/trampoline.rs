@@ -20,7 +20,7 @@ use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use super::abi::{self, SLOT_BYTES, c_signature, clif_type, load_slots, store_slots, wasm_signature};
 use super::access::Access;
 use super::traps;
-use crate::artifact::info::FuncType;
+use crate::artifact::info::{FuncType, slots as slots_of};
 use crate::artifact::layout::{VmBuiltins, VmContext, VmFuncRef, VmHostContext};
 use crate::error::TrapCode;
 
@@ -109,7 +109,7 @@ fn build_host_call(func: &mut Function, context: &mut FunctionBuilderContext, is
     store_slots(&mut builder, access.stack, slots, params);
     // Host functions see no leftovers in slots that only results use.
     let zero = builder.ins().iconst(types::I64, 0);
-    for i in params.len()..ty.slots() {
+    for i in slots_of(ty.params())..ty.slots() {
         builder.ins().store(access.stack, zero, slots, i as i32 * SLOT_BYTES);
     }
     let convention = isa.default_call_conv();

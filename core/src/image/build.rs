@@ -1,7 +1,7 @@
 //! Decides what goes into a module's image: as much as is known before instantiation, per memory and per table.
 
 use super::{InstanceImage, MemoryImage};
-use crate::artifact::info::{ConstOp, Elements, ModuleInfo, SegmentMode, ValType};
+use crate::artifact::info::{ConstOp, Elements, ModuleInfo, SegmentMode};
 use crate::artifact::layout::WASM_PAGE_BYTES;
 use crate::error::Result;
 
@@ -66,7 +66,7 @@ fn tables(info: &ModuleInfo) -> TableImages {
             let ty = info.tables[imported + table].ty;
             let start = constant(offset)?;
             let end = start.checked_add(segment.elements.len() as u64)?;
-            (end <= ty.minimum && ty.element == ValType::FuncRef).then_some(())?;
+            (end <= ty.minimum && ty.element.is_function()).then_some(())?;
             Some((table, start as usize, functions(&segment.elements)?))
         });
         match known {

@@ -41,7 +41,7 @@ pub fn prepare(instance: &mut VmInstance, image: &InstanceImage) -> Result<Globa
         let decl = &module.info.tables[module.info.imported_tables as usize + i];
         if let (true, Some(init)) = (image.tables[i].is_empty(), &decl.init) {
             // A table of a reference that only the instance knows. Such a table is filled anew after each tenant too.
-            let bits = instance.evaluate(init);
+            let bits = instance.evaluate_word(init);
             instance.table_storage(i).elements_mut().fill(bits);
         }
     }
@@ -100,7 +100,7 @@ fn reset_table(instance: &mut VmInstance, image: &InstanceImage, index: usize) {
     let decl = &module.info.tables[module.info.imported_tables as usize + index];
     match (&decl.init, image.tables[index].is_empty()) {
         (Some(init), true) => {
-            let bits = instance.evaluate(init);
+            let bits = instance.evaluate_word(init);
             instance.table_storage(index).elements_mut().fill(bits);
         }
         _ => fill_table(instance, image, index),
@@ -249,7 +249,7 @@ pub unsafe fn check(instance: &mut VmInstance, image: &InstanceImage, globals: &
     }
     for (i, template) in image.tables.iter().enumerate() {
         let decl = &module.info.tables[module.info.imported_tables as usize + i];
-        let init = decl.init.as_ref().map_or(0, |e| instance.evaluate(e));
+        let init = decl.init.as_ref().map_or(0, |e| instance.evaluate_word(e));
         let expected: Vec<u64> = match template.is_empty() {
             true => vec![init; decl.ty.minimum as usize],
             false => template.iter().map(|&f| instance.func_ref(f).map_or(0, |f| f as u64)).collect(),

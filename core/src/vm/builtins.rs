@@ -159,7 +159,7 @@ pub unsafe fn write_elements(
                 table::write(&mut *table, to, values)
             }
             Elements::Expressions(list) => {
-                let values = list[from..from + len].iter().map(|e| instance.evaluate(e));
+                let values = list[from..from + len].iter().map(|e| instance.evaluate_word(e));
                 table::write(&mut *table, to, values)
             }
         }

@@ -194,28 +194,32 @@ impl VmInstance {
             let bits = decl.init.as_ref().map_or(0, |init| self.evaluate(init));
             let global = self.part::<VmGlobal>(module.layout.defined_global(place));
             // SAFETY: the place lies in this context.
-            unsafe { global.write(VmGlobal { bits: [bits, 0] }) };
+            unsafe { global.write(VmGlobal { bits: [bits as u64, (bits >> 64) as u64] }) };
         }
     }
 
-    /// Value of a constant expression of this module: its bits.
-    pub fn evaluate(&self, expression: &[ConstOp]) -> u64 {
-        let mut stack: Vec<u64> = Vec::with_capacity(2);
-        let pop2 = |stack: &mut Vec<u64>| {
+    /// Value of a constant expression of this module: its bits. All but vectors fit the low half.
+    pub fn evaluate(&self, expression: &[ConstOp]) -> u128 {
+        let mut stack: Vec<u128> = Vec::with_capacity(2);
+        let pop2 = |stack: &mut Vec<u128>| {
             let b = stack.pop().expect("constant expressions are validated");
             let a = stack.pop().expect("constant expressions are validated");
             (a, b)
         };
         for op in expression {
             let value = match *op {
-                ConstOp::Bits(bits) => bits,
-                // SAFETY: globals that an expression may name are initialised before it is evaluated.
-                ConstOp::GlobalGet(index) => unsafe { (*self.global(index)).bits[0] },
-                ConstOp::RefFunc(index) => self.func_ref(index).map_or(0, |f| f as u64),
+                ConstOp::Bits(bits) => bits.into(),
+                ConstOp::Vector(bits) => bits,
+                ConstOp::GlobalGet(index) => {
+                    // SAFETY: globals that an expression may name are initialised before it is evaluated.
+                    let [low, high] = unsafe { (*self.global(index)).bits };
+                    u128::from(low) | u128::from(high) << 64
+                }
+                ConstOp::RefFunc(index) => self.func_ref(index).map_or(0, |f| f as u128),
                 ConstOp::I32Add | ConstOp::I32Sub | ConstOp::I32Mul => {
                     let (a, b) = pop2(&mut stack);
                     let (a, b) = (a as u32, b as u32);
-                    u64::from(match op {
+                    u128::from(match op {
                         ConstOp::I32Add => a.wrapping_add(b),
                         ConstOp::I32Sub => a.wrapping_sub(b),
                         _ => a.wrapping_mul(b),
@@ -223,16 +227,22 @@ impl VmInstance {
                 }
                 ConstOp::I64Add | ConstOp::I64Sub | ConstOp::I64Mul => {
                     let (a, b) = pop2(&mut stack);
-                    match op {
+                    let (a, b) = (a as u64, b as u64);
+                    u128::from(match op {
                         ConstOp::I64Add => a.wrapping_add(b),
                         ConstOp::I64Sub => a.wrapping_sub(b),
                         _ => a.wrapping_mul(b),
-                    }
+                    })
                 }
             };
             stack.push(value);
         }
         stack.pop().expect("constant expressions leave one value")
+    }
+
+    /// Value of a constant expression of this module that is no vector.
+    pub fn evaluate_word(&self, expression: &[ConstOp]) -> u64 {
+        self.evaluate(expression) as u64
     }
 
     /// Address of a part of the context.

@@ -1,8 +1,8 @@
 //! Handles that outlived their store, or belong to another, or to another module: always an error, never another tenant.
 
 use instar::{
-    Error, ErrorKind, Extern, ExternRef, Func, Global, GlobalType, Instance, Linker, Memory, MemoryType, Store, Table,
-    TableType, Val, ValType,
+    Error, ErrorKind, Extern, ExternRef, Func, Global, GlobalType, Instance, Linker, Memory, MemoryType, RefType,
+    Store, Table, TableType, Val, ValType,
 };
 
 use crate::kit::{fails, module, one_slot, paranoid, pre};
@@ -77,9 +77,9 @@ fn all_refused(h: &Handles, store: &mut Store<()>, own: &Handles) {
     stale(own.func.call(&mut *store, &[extern_null, Val::FuncRef(Some(h.func))], &mut out));
     stale(own.table.set(&mut *store, 0, h.func.into()));
     stale(own.table.grow(&mut *store, 1, h.func.into()).map(drop));
-    let ty = TableType { element: ValType::FuncRef, minimum: 1, maximum: None };
+    let ty = TableType::new(RefType::FUNCREF, 1, None);
     stale(Table::new(&mut *store, ty, h.func.into()).map(drop));
-    let ty = GlobalType { content: ValType::FuncRef, mutable: true };
+    let ty = GlobalType { content: ValType::FUNCREF, mutable: true };
     stale(Global::new(&mut *store, ty, h.func.into()).map(drop));
 
     // As definitions.
@@ -225,7 +225,7 @@ fn modules_pres_and_stores_of_different_engines_do_not_mix() {
 fn a_pre_bound_to_a_store_is_for_that_store_only() {
     let engine = paranoid();
     let (mut a, mut b) = (Store::new(&engine, ()), Store::new(&engine, ()));
-    let memory = Memory::new(&mut a, MemoryType { minimum: 1, maximum: None }).unwrap();
+    let memory = Memory::new(&mut a, MemoryType::new(1, None)).unwrap();
     let mut linker = Linker::new(&engine);
     linker.define(&mut a, "m", "memory", memory).unwrap();
     let importing = module(&engine, "(module (import \"m\" \"memory\" (memory 1)))");

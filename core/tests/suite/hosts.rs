@@ -365,7 +365,7 @@ fn sixteen_parameters_and_sixteen_results_are_supported() {
 fn references_go_through_host_functions() {
     let engine = paranoid();
     let mut linker = Linker::<Vec<String>>::new(&engine);
-    let ty = FuncType::new([ValType::ExternRef, ValType::FuncRef], [ValType::FuncRef, ValType::ExternRef]);
+    let ty = FuncType::new([ValType::EXTERNREF, ValType::FUNCREF], [ValType::FUNCREF, ValType::EXTERNREF]);
     linker
         .func_new("h", "swap", ty, |mut caller, params, results| {
             if let Val::ExternRef(Some(object)) = params[0] {
@@ -440,7 +440,7 @@ fn a_reference_of_another_store_as_an_answer_is_a_stale_handle() {
     *foreign.lock().unwrap() = Some(Func::wrap(&mut other, || 1i32).unwrap());
     let mut linker = Linker::<()>::new(&engine);
     linker
-        .func_new("h", "f", FuncType::new([], [ValType::FuncRef]), move |_, _, results| {
+        .func_new("h", "f", FuncType::new([], [ValType::FUNCREF]), move |_, _, results| {
             results[0] = Val::FuncRef(*foreign.lock().unwrap());
             Ok(())
         })

@@ -101,7 +101,7 @@ fn two_hundred_thousand_operations_leave_nothing_behind() {
                 let held = vec![7u8; 2000];
                 let made = Func::wrap(&mut store, move || held.len() as u32).unwrap();
                 instance.table(&mut store, "t").unwrap().set(&mut store, 1, made.into()).unwrap();
-                Memory::new(&mut store, MemoryType { minimum: 1, maximum: None }).unwrap();
+                Memory::new(&mut store, MemoryType::new(1, None)).unwrap();
             }
         });
     });
@@ -118,7 +118,7 @@ fn two_thousand_engines_modules_and_pres_leave_nothing_behind() {
             let instances: Vec<_> = (0..3).map(|_| pre.fresh("data".to_owned()).unwrap()).collect();
             let mut store = Store::new(&engine, String::new());
             pre.instantiate(&mut store).unwrap();
-            Memory::new(&mut store, MemoryType { minimum: 1, maximum: None }).unwrap();
+            Memory::new(&mut store, MemoryType::new(1, None)).unwrap();
             match i % 3 {
                 0 => drop((engine, pre, instances, store)),
                 1 => drop((store, instances, pre, engine)),

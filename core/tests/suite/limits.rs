@@ -1,8 +1,8 @@
 //! Limits are kept, by default too, and say what they are.
 
 use instar::{
-    Config, Engine, ErrorKind, Func, Global, GlobalType, InstancePre, Linker, Memory, MemoryType, Module, Store, Table,
-    TableType, TrapCode, Val, ValType,
+    Config, Engine, ErrorKind, Func, Global, GlobalType, InstancePre, Linker, Memory, MemoryType, Module, RefType,
+    Store, Table, TableType, TrapCode, Val, ValType,
 };
 
 use crate::kit::{self, alone, engine, fails, module, paranoid, pre, traps};
@@ -29,7 +29,7 @@ fn when_all_instances_are_in_use_the_next_is_refused_with_the_reason_and_later_t
             fails(pre.shared(()).map(drop), ErrorKind::PoolExhausted);
             let mut store = Store::new(&engine, ());
             fails(pre.instantiate(&mut store).map(drop), ErrorKind::PoolExhausted);
-            fails(Memory::new(&mut store, MemoryType { minimum: 1, maximum: None }), ErrorKind::PoolExhausted);
+            fails(Memory::new(&mut store, MemoryType::new(1, None)), ErrorKind::PoolExhausted);
         }
         assert_eq!(engine.live_instances(), 3);
         instances.pop();
@@ -80,7 +80,7 @@ fn host_made_things_and_failed_instances_count_and_go_back() {
     for _ in 0..5 {
         let mut store = Store::new(&engine, ());
         Func::wrap(&mut store, || ()).unwrap();
-        Memory::new(&mut store, MemoryType { minimum: 0, maximum: None }).unwrap();
+        Memory::new(&mut store, MemoryType::new(0, None)).unwrap();
         let ty = GlobalType { content: ValType::I32, mutable: true };
         Global::new(&mut store, ty, Val::I32(0)).unwrap();
         traps(failing.instantiate(&mut store).map(drop), TrapCode::Unreachable);
@@ -117,7 +117,7 @@ fn a_memory_grows_up_to_the_engines_limit_whatever_the_module_allows() {
         fails(instance.memory_grow(&memory, u64::MAX), ErrorKind::Limit);
     }
     let mut store = Store::new(&engine, ());
-    let memory = Memory::new(&mut store, MemoryType { minimum: 5, maximum: None }).unwrap();
+    let memory = Memory::new(&mut store, MemoryType::new(5, None)).unwrap();
     fails(memory.grow(&mut store, 1), ErrorKind::Limit);
 }
 
@@ -136,7 +136,7 @@ fn a_table_grows_up_to_the_engines_limit_whatever_the_module_allows() {
     drop(instance);
     assert_eq!(pre.call((), &grow, 9).unwrap(), 1, "the next instance starts small again");
     let mut store = Store::new(&engine, ());
-    let ty = TableType { element: ValType::FuncRef, minimum: 3, maximum: Some(1000) };
+    let ty = TableType::new(RefType::FUNCREF, 3, Some(1000));
     let table = Table::new(&mut store, ty, Val::FuncRef(None)).unwrap();
     let error = fails(table.grow(&mut store, 8, Val::FuncRef(None)), ErrorKind::Limit);
     assert!(error.message().contains("max_table_elements"), "{error}");
@@ -169,9 +169,9 @@ fn a_module_that_needs_more_than_the_limit_at_once_is_refused_when_it_is_prepare
         pre(&engine, text).fresh(()).unwrap();
     }
     let mut store = Store::new(&engine, ());
-    let error = fails(Memory::new(&mut store, MemoryType { minimum: 8, maximum: None }), ErrorKind::Limit);
+    let error = fails(Memory::new(&mut store, MemoryType::new(8, None)), ErrorKind::Limit);
     assert!(error.message().contains("max_memory_pages"), "{error}");
-    let ty = TableType { element: ValType::FuncRef, minimum: 31, maximum: None };
+    let ty = TableType::new(RefType::FUNCREF, 31, None);
     let error = fails(Table::new(&mut store, ty, Val::FuncRef(None)), ErrorKind::Limit);
     assert!(error.message().contains("max_table_elements"), "{error}");
     assert_eq!(engine.live_instances(), 0);
@@ -182,10 +182,10 @@ fn host_made_things_of_impossible_types_are_errors() {
     let engine = paranoid();
     let mut store = Store::new(&engine, ());
     for (minimum, maximum) in [(2, Some(1)), (65_537, None), (u64::MAX, None), (0, Some(65_537)), (1, Some(u64::MAX))] {
-        assert!(Memory::new(&mut store, MemoryType { minimum, maximum }).is_err(), "{minimum} {maximum:?}");
+        assert!(Memory::new(&mut store, MemoryType::new(minimum, maximum)).is_err(), "{minimum} {maximum:?}");
     }
     for (minimum, maximum) in [(2, Some(1)), (1 << 32, None), (u64::MAX, None), (0, Some(u64::MAX))] {
-        let ty = TableType { element: ValType::FuncRef, minimum, maximum };
+        let ty = TableType::new(RefType::FUNCREF, minimum, maximum);
         assert!(Table::new(&mut store, ty, Val::FuncRef(None)).is_err(), "{minimum} {maximum:?}");
     }
     assert_eq!(engine.live_instances(), 0);

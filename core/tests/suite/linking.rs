@@ -2,12 +2,12 @@
 
 use instar::{
     Caller, Error, ErrorKind, Extern, ExternType, Func, FuncType, Global, GlobalType, Linker, Memory, MemoryType,
-    Store, Table, TableType, TrapCode, Val, ValType,
+    RefType, Store, Table, TableType, TrapCode, Val, ValType,
 };
 
 use crate::kit::{fails, module, paranoid, pre, traps};
 
-const PAGES_1: MemoryType = MemoryType { minimum: 1, maximum: None };
+const PAGES_1: MemoryType = MemoryType::new(1, None);
 
 #[test]
 fn two_instances_share_the_memory_table_and_global_that_one_exports() {
@@ -61,8 +61,8 @@ fn two_instances_share_the_memory_table_and_global_that_one_exports() {
 fn memories_tables_and_globals_made_by_the_host_are_what_a_guest_uses() {
     let engine = paranoid();
     let mut store = Store::new(&engine, ());
-    let memory = Memory::new(&mut store, MemoryType { minimum: 1, maximum: Some(2) }).unwrap();
-    let ty = TableType { element: ValType::ExternRef, minimum: 2, maximum: Some(3) };
+    let memory = Memory::new(&mut store, MemoryType::new(1, Some(2))).unwrap();
+    let ty = TableType::new(RefType::EXTERNREF, 2, Some(3));
     let table = Table::new(&mut store, ty, Val::ExternRef(None)).unwrap();
     let mutable = |content| GlobalType { content, mutable: true };
     let global = Global::new(&mut store, mutable(ValType::F64), Val::from(1.5)).unwrap();
@@ -126,7 +126,7 @@ fn host_made_things_are_fresh_in_the_next_store() {
         assert_eq!(bytes, [0; 300]);
         memory.write(&mut store, 1000, &[7; 300]).unwrap();
         memory.grow(&mut store, 1).unwrap();
-        let ty = TableType { element: ValType::FuncRef, minimum: 3, maximum: None };
+        let ty = TableType::new(RefType::FUNCREF, 3, None);
         let table = Table::new(&mut store, ty, Val::FuncRef(None)).unwrap();
         assert_eq!(table.size(&store).unwrap(), 3);
         let func = Func::wrap(&mut store, || 1i32).unwrap();
@@ -151,12 +151,12 @@ fn mismatch(wanted: &str, given: impl Fn(&mut Store<()>) -> Extern) -> Error {
 #[test]
 fn an_import_of_another_type_names_itself_and_both_types() {
     let memory = |minimum, maximum| {
-        move |store: &mut Store<()>| Memory::new(store, MemoryType { minimum, maximum }).unwrap().into()
+        move |store: &mut Store<()>| Memory::new(store, MemoryType::new(minimum, maximum)).unwrap().into()
     };
     let table = |element, minimum, maximum| {
         move |store: &mut Store<()>| {
-            let null = Val::default_for(element);
-            Table::new(store, TableType { element, minimum, maximum }, null).unwrap().into()
+            let null = Val::default_for(ValType::Ref(element));
+            Table::new(store, TableType::new(element, minimum, maximum), null).unwrap().into()
         }
     };
     let global = |content, mutable| {
@@ -176,9 +176,9 @@ fn an_import_of_another_type_names_itself_and_both_types() {
     says(mismatch("(memory 1 3)", memory(1, None)), ["1 to 3 pages", "at least 1 pages"]);
     says(mismatch("(memory 1 3)", memory(1, Some(4))), ["1 to 3 pages", "1 to 4 pages"]);
     says(mismatch("(table 1 funcref)", memory(1, None)), ["table of at least 1 elements funcref", "memory of"]);
-    says(mismatch("(table 3 funcref)", table(ValType::FuncRef, 2, None)), ["at least 3", "at least 2"]);
-    says(mismatch("(table 1 2 funcref)", table(ValType::FuncRef, 1, Some(3))), ["1 to 2", "1 to 3"]);
-    says(mismatch("(table 1 externref)", table(ValType::FuncRef, 1, None)), ["externref", "funcref"]);
+    says(mismatch("(table 3 funcref)", table(RefType::FUNCREF, 2, None)), ["at least 3", "at least 2"]);
+    says(mismatch("(table 1 2 funcref)", table(RefType::FUNCREF, 1, Some(3))), ["1 to 2", "1 to 3"]);
+    says(mismatch("(table 1 externref)", table(RefType::FUNCREF, 1, None)), ["externref", "funcref"]);
     says(mismatch("(global i32)", global(ValType::I64, false)), ["constant global i32", "constant global i64"]);
     says(mismatch("(global i32)", global(ValType::I32, true)), ["constant global i32", "mutable global i32"]);
     says(mismatch("(global (mut i32))", global(ValType::I32, false)), ["mutable global i32", "constant global i32"]);
@@ -205,8 +205,8 @@ fn an_import_that_is_missing_names_itself_and_its_type() {
 fn the_current_size_of_a_memory_or_table_counts_for_matching() {
     let engine = paranoid();
     let mut store = Store::new(&engine, ());
-    let memory = Memory::new(&mut store, MemoryType { minimum: 1, maximum: Some(5) }).unwrap();
-    let ty = TableType { element: ValType::FuncRef, minimum: 0, maximum: Some(9) };
+    let memory = Memory::new(&mut store, MemoryType::new(1, Some(5))).unwrap();
+    let ty = TableType::new(RefType::FUNCREF, 0, Some(9));
     let table = Table::new(&mut store, ty, Val::FuncRef(None)).unwrap();
     let mut linker = Linker::new(&engine);
     linker.define(&mut store, "m", "m", memory).unwrap().define(&mut store, "m", "t", table).unwrap();
@@ -339,8 +339,8 @@ fn imports_and_exports_are_listed_with_their_types_in_order() {
         imports,
         [
             ("a", "f", ExternType::Func(FuncType::new([ValType::I32], []))),
-            ("b", "", ExternType::Memory(MemoryType { minimum: 1, maximum: Some(2) })),
-            ("a", "t", ExternType::Table(TableType { element: ValType::FuncRef, minimum: 1, maximum: None })),
+            ("b", "", ExternType::Memory(MemoryType::new(1, Some(2)))),
+            ("a", "t", ExternType::Table(TableType::new(RefType::FUNCREF, 1, None))),
             ("c", "g", ExternType::Global(GlobalType { content: ValType::I64, mutable: true })),
         ]
     );

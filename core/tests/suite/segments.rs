@@ -1,6 +1,6 @@
 //! Segments and start functions: the order of things, and what is there when one of them traps.
 
-use instar::{Linker, Memory, MemoryType, Store, Table, TableType, TrapCode, Val, ValType};
+use instar::{Linker, Memory, MemoryType, RefType, Store, Table, TableType, TrapCode, Val, ValType};
 
 use crate::kit::{module, one_slot, paranoid, pre, traps};
 
@@ -53,8 +53,8 @@ fn segments_at_the_very_end_fit_and_one_byte_further_trap() {
 fn segments_before_one_that_traps_are_applied_and_those_after_it_are_not() {
     let engine = paranoid();
     let mut store = Store::new(&engine, ());
-    let memory = Memory::new(&mut store, MemoryType { minimum: 1, maximum: None }).unwrap();
-    let ty = TableType { element: ValType::FuncRef, minimum: 4, maximum: None };
+    let memory = Memory::new(&mut store, MemoryType::new(1, None)).unwrap();
+    let ty = TableType::new(RefType::FUNCREF, 4, None);
     let table = Table::new(&mut store, ty, Val::FuncRef(None)).unwrap();
     let mut linker = Linker::new(&engine);
     linker.define(&mut store, "m", "memory", memory).unwrap().define(&mut store, "m", "table", table).unwrap();
@@ -92,7 +92,7 @@ fn a_module_whose_element_segment_trapped_has_not_applied_its_data() {
     // The function that went into the shared table can look at the memory of the instance that failed.
     let engine = paranoid();
     let mut store = Store::new(&engine, ());
-    let ty = TableType { element: ValType::FuncRef, minimum: 1, maximum: None };
+    let ty = TableType::new(RefType::FUNCREF, 1, None);
     let table = Table::new(&mut store, ty, Val::FuncRef(None)).unwrap();
     let mut linker = Linker::new(&engine);
     linker.define(&mut store, "m", "table", table).unwrap();
@@ -116,7 +116,7 @@ fn offsets_and_elements_may_come_from_imported_globals() {
     let constant = |content| instar::GlobalType { content, mutable: false };
     let at = instar::Global::new(&mut store, constant(ValType::I32), Val::I32(7)).unwrap();
     let made = instar::Func::wrap(&mut store, || 123i32).unwrap();
-    let func = instar::Global::new(&mut store, constant(ValType::FuncRef), made.into()).unwrap();
+    let func = instar::Global::new(&mut store, constant(ValType::FUNCREF), made.into()).unwrap();
     let mut linker = Linker::new(&engine);
     linker.define(&mut store, "m", "at", at).unwrap().define(&mut store, "m", "func", func).unwrap();
     let text = r#"(module (import "m" "at" (global $at i32)) (import "m" "func" (global $func funcref))

@@ -2,7 +2,7 @@
 
 use instar::{
     Engine, Error, ErrorKind, Extern, ExternRef, FuncType, Global, GlobalType, Instance, InstancePre, Linker, Memory,
-    MemoryType, Module, Result, Store, Table, TableType, TrapCode, Val, ValType,
+    MemoryType, Module, RefType, Result, Store, Table, TableType, TrapCode, Val, ValType,
 };
 
 use crate::host::{Answers, CONSTANT, Stop, Type, VARIABLE, Value, View};
@@ -13,8 +13,9 @@ pub fn type_of(ty: ValType) -> Type {
         ValType::I64 => Type::I64,
         ValType::F32 => Type::F32,
         ValType::F64 => Type::F64,
-        ValType::FuncRef => Type::Func,
-        ValType::ExternRef => Type::Extern,
+        ValType::Ref(ty) if ty.is_function() => Type::Func,
+        ValType::Ref(_) => Type::Extern,
+        ValType::V128 => unreachable!("modules are generated without vectors"),
     }
 }
 
@@ -24,6 +25,7 @@ fn value_of(value: &Val) -> Value {
         Val::I64(v) => Value::I64(v as u64),
         Val::F32(v) => Value::f32(v),
         Val::F64(v) => Value::f64(v),
+        Val::V128(_) => unreachable!("modules are generated without vectors"),
         Val::FuncRef(f) => Value::Func(f.is_some()),
         Val::ExternRef(r) => Value::Extern(r.is_some()),
     }
@@ -80,10 +82,10 @@ pub fn functions(engine: &Engine, module: &Module) -> Linker<Answers> {
 
 /// Defines everything else that can be imported.
 fn define_rest(linker: &mut Linker<Answers>, store: &mut Store<Answers>) -> Result<()> {
-    let memory = Memory::new(&mut *store, MemoryType { minimum: 1, maximum: Some(4) })?;
-    let table = |element, minimum, maximum| TableType { element, minimum, maximum: Some(maximum) };
-    let functions = Table::new(&mut *store, table(ValType::FuncRef, 8, 30), Val::FuncRef(None))?;
-    let objects = Table::new(&mut *store, table(ValType::ExternRef, 5, 20), Val::ExternRef(None))?;
+    let memory = Memory::new(&mut *store, MemoryType::new(1, Some(4)))?;
+    let table = |element, minimum, maximum| TableType::new(element, minimum, Some(maximum));
+    let functions = Table::new(&mut *store, table(RefType::FUNCREF, 8, 30), Val::FuncRef(None))?;
+    let objects = Table::new(&mut *store, table(RefType::EXTERNREF, 5, 20), Val::ExternRef(None))?;
     let global = |content, mutable| GlobalType { content, mutable };
     let constant = Global::new(&mut *store, global(ValType::I32, false), Val::I32(CONSTANT))?;
     let variable = Global::new(&mut *store, global(ValType::I64, true), Val::I64(VARIABLE))?;
@@ -172,7 +174,7 @@ impl Side {
                     global.set(&mut self.store, to_val(value, || unreachable!("a number")))?;
                 }
                 Extern::Table(table) => {
-                    let null = Val::default_for(table.ty(&self.store)?.element);
+                    let null = Val::default_for(ValType::Ref(table.ty(&self.store)?.element));
                     if table.size(&self.store)? > 0 && random.once_in(2) {
                         let at = random.below(table.size(&self.store)? as usize) as u64;
                         table.set(&mut self.store, at, null)?;

@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use instar::{
     Config, Engine, Error, ErrorKind, Extern, ExternType, Global, GlobalType, Instance, InstancePre, Linker, Memory,
-    MemoryType, Module, Store, Table, TableType, TrapCode, Val, ValType,
+    MemoryType, Module, RefType, Store, Table, TableType, TrapCode, Val, ValType,
 };
 
 use crate::report::Verdict;
@@ -319,10 +319,10 @@ fn spectest(store: &mut Store<()>, engine: &Engine) -> Result<Linker<()>, Error>
         let global = Global::new(&mut *store, GlobalType { content, mutable: false }, value)?;
         linker.define(&mut *store, "spectest", name, Extern::from(global))?;
     }
-    let table_type = TableType { element: ValType::FuncRef, minimum: 10, maximum: Some(20) };
+    let table_type = TableType::new(RefType::FUNCREF, 10, Some(20));
     let table = Table::new(&mut *store, table_type, Val::FuncRef(None))?;
     linker.define(&mut *store, "spectest", "table", Extern::from(table))?;
-    let memory = Memory::new(&mut *store, MemoryType { minimum: 1, maximum: Some(2) })?;
+    let memory = Memory::new(&mut *store, MemoryType::new(1, Some(2)))?;
     linker.define(&mut *store, "spectest", "memory", Extern::from(memory))?;
     Ok(linker)
 }

@@ -95,4 +95,13 @@ public enum TrapCode
 
     /// <summary>Host function failed.</summary>
     HostError = 12,
+
+    /// <summary>Unaligned atomic.</summary>
+    UnalignedAtomic = 13,
+
+    /// <summary>Expected shared memory.</summary>
+    ExpectedSharedMemory = 14,
+
+    /// <summary>Null function reference.</summary>
+    NullFunctionReference = 15,
 }

@@ -8,7 +8,7 @@ use cranelift_codegen::ir::{StackSlotKind, UserExternalName, Value, types};
 use wasmparser::Operator;
 
 use super::{Translator, abi, context_offset};
-use crate::artifact::info::FuncType;
+use crate::artifact::info::{FuncType, slots as slots_of};
 use crate::artifact::layout::{VmContext, VmFuncRef, VmFunctionImport};
 use crate::compile::abi::SLOT_BYTES;
 use crate::compile::trampoline::field;
@@ -80,7 +80,7 @@ impl<'a> Translator<'a, '_> {
         let mut args = Vec::with_capacity(2 + ty.params().len());
         args.push(context);
         if abi::returns_in_memory(ty) {
-            args.push(self.results_memory(ty.results().len()));
+            args.push(self.results_memory(slots_of(ty.results())));
         }
         args.extend(self.stack.drain(self.stack.len() - ty.params().len()..));
         Ok(args)
@@ -88,7 +88,7 @@ impl<'a> Translator<'a, '_> {
 
     fn push_results(&mut self, call: Inst, ty: &FuncType) -> Result<()> {
         if abi::returns_in_memory(ty) {
-            let at = self.results_memory(ty.results().len());
+            let at = self.results_memory(slots_of(ty.results()));
             let results = abi::load_slots(&mut self.builder, self.access.stack, at, ty.results());
             self.stack.extend(results);
         } else {
@@ -97,9 +97,9 @@ impl<'a> Translator<'a, '_> {
         Ok(())
     }
 
-    /// The address of memory for this many results.
-    fn results_memory(&mut self, results: usize) -> Value {
-        let size = results as u32 * SLOT_BYTES as u32;
+    /// The address of memory for results that take this many slots.
+    fn results_memory(&mut self, slots: usize) -> Value {
+        let size = slots as u32 * SLOT_BYTES as u32;
         let slot = match self.results_slot {
             Some(slot) => slot,
             None => {

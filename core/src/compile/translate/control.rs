@@ -15,12 +15,29 @@ use crate::error::{Result, TrapCode, bail};
 pub(super) struct Frame<'a> {
     kind: FrameKind,
     /// Types of the values that a branch to the frame carries.
-    label_types: &'a [ValType],
-    results: &'a [ValType],
+    label_types: Types<'a>,
+    results: Types<'a>,
     /// Where branches to the frame go. A loop always has it, others when they are branched to.
     label: Option<Block>,
     /// Height of the operand stack below the frame's parameters.
     height: usize,
+}
+
+/// Types of a block's results or parameters.
+#[derive(Clone, Copy)]
+enum Types<'a> {
+    One(ValType),
+    List(&'a [ValType]),
+}
+
+impl std::ops::Deref for Types<'_> {
+    type Target = [ValType];
+    fn deref(&self) -> &[ValType] {
+        match self {
+            Types::One(ty) => std::slice::from_ref(ty),
+            Types::List(list) => list,
+        }
+    }
 }
 
 enum FrameKind {
@@ -39,7 +56,7 @@ enum FrameKind {
 
 impl<'a> Translator<'a, '_> {
     pub(super) fn push_function_frame(&mut self) {
-        let results = self.ty.results();
+        let results = Types::List(self.ty.results());
         self.frames.push(Frame { kind: FrameKind::Function, label_types: results, results, label: None, height: 0 });
     }
 
@@ -49,8 +66,8 @@ impl<'a> Translator<'a, '_> {
             match operator {
                 O::Block { .. } | O::Loop { .. } | O::If { .. } => self.frames.push(Frame {
                     kind: FrameKind::Dead,
-                    label_types: &[],
-                    results: &[],
+                    label_types: Types::List(&[]),
+                    results: Types::List(&[]),
                     label: None,
                     height: self.stack.len(),
                 }),
@@ -92,13 +109,13 @@ impl<'a> Translator<'a, '_> {
     }
 
     /// Parameters and results of a block.
-    fn block_type(&self, ty: BlockType) -> Result<(&'a [ValType], &'a [ValType])> {
+    fn block_type(&self, ty: BlockType) -> Result<(&'a [ValType], Types<'a>)> {
         Ok(match ty {
-            BlockType::Empty => (&[], &[]),
-            BlockType::Type(ty) => (&[], single(parse::val_type(ty)?)),
+            BlockType::Empty => (&[], Types::List(&[])),
+            BlockType::Type(ty) => (&[], Types::One(parse::val_type(ty)?)),
             BlockType::FuncType(index) => {
                 let ty = &self.module.info.types[index as usize];
-                (ty.params(), ty.results())
+                (ty.params(), Types::List(ty.results()))
             }
         })
     }
@@ -111,7 +128,13 @@ impl<'a> Translator<'a, '_> {
         self.stack.truncate(height);
         self.enter(header);
         self.stack.extend_from_slice(self.builder.block_params(header));
-        self.frames.push(Frame { kind: FrameKind::Loop, label_types: params, results, label: Some(header), height });
+        self.frames.push(Frame {
+            kind: FrameKind::Loop,
+            label_types: Types::List(params),
+            results,
+            label: Some(header),
+            height,
+        });
         Ok(())
     }
 
@@ -254,7 +277,7 @@ impl<'a> Translator<'a, '_> {
         let types = self.frames[index].label_types;
         let block = match self.frames[index].label {
             Some(block) => block,
-            None => self.block_with_params(types)?,
+            None => self.block_with_params(&types)?,
         };
         self.frames[index].label = Some(block);
         Ok((block, types.len()))
@@ -313,17 +336,5 @@ impl<'a> Translator<'a, '_> {
         self.call_builtin(&builtin::RAISE, &[code]);
         self.builder.ins().trap(traps::to_cranelift(TrapCode::Unreachable));
         self.fall_into(next);
-    }
-}
-
-/// A list of this one type.
-fn single(ty: ValType) -> &'static [ValType] {
-    match ty {
-        ValType::I32 => &[ValType::I32],
-        ValType::I64 => &[ValType::I64],
-        ValType::F32 => &[ValType::F32],
-        ValType::F64 => &[ValType::F64],
-        ValType::FuncRef => &[ValType::FuncRef],
-        ValType::ExternRef => &[ValType::ExternRef],
     }
 }

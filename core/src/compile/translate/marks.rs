@@ -25,6 +25,7 @@ use cranelift_codegen::ir::{DataFlowGraph, InstBuilder, InstructionData, Opcode,
 
 use super::Translator;
 use crate::artifact::layout::{DIRTY_LINE_SHIFT, DIRTY_MAP_BYTES, DIRTY_SPILL_BYTES};
+use crate::config::DirtyTracking;
 
 /// How many marks are remembered; older ones are made again.
 const REMEMBERED: usize = 16;
@@ -83,7 +84,7 @@ impl Marks {
 impl Translator<'_, '_> {
     /// Marks `size` bytes that have just been stored at `index + offset`, where `index` is a 32-bit value.
     pub(super) fn mark(&mut self, memory: u32, index: Value, offset: u64, size: u64) {
-        if !self.module.mark_lines {
+        if self.module.tunables.dirty_tracking != DirtyTracking::Lines {
             return;
         }
         let (key, offset) = match constant(&self.builder.func.dfg, index) {

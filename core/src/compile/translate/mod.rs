@@ -21,7 +21,7 @@ use cranelift_codegen::ir::{BlockArg, FuncRef, Function, InstBuilder, MemFlagsDa
 use cranelift_codegen::ir::{Type, UserFuncName, Value, types};
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
-use wasmparser::{FuncValidator, FunctionBody, Operator, ValidatorResources};
+use wasmparser::{FuncValidator, FunctionBody, Operator, ValidatorResources, WasmFeatures};
 
 use self::control::Frame;
 use self::marks::Marks;
@@ -42,13 +42,15 @@ pub(super) struct Module<'a> {
     layout: ContextLayout,
     global_places: Vec<GlobalPlace>,
     isa: &'a dyn TargetIsa,
-    mark_lines: bool,
+    tunables: Tunables,
+    features: WasmFeatures,
 }
 
 impl<'a> Module<'a> {
     pub fn new(info: &'a ModuleInfo, isa: &'a dyn TargetIsa, tunables: &Tunables) -> Self {
         let layout = ContextLayout::new(info);
-        Module { info, layout, global_places: info.global_places().collect(), isa, mark_lines: tunables.mark_lines }
+        let features = parse::features(tunables.features);
+        Module { info, layout, global_places: info.global_places().collect(), isa, tunables: *tunables, features }
     }
 }
 
@@ -96,7 +98,7 @@ pub(super) fn function<'a>(
     abi::check_stack_limit(func, &access);
 
     let mut reader = body.get_binary_reader();
-    reader.set_features(parse::FEATURES);
+    reader.set_features(module.features);
     validator.read_locals(&mut reader).map_err(invalid)?;
     let mut translator = Translator::new(module, FunctionBuilder::new(func, builder_context), access, ty);
     translator.declare_locals(validator)?;
