@@ -34,8 +34,14 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Run(RunArgs),
+    #[cfg(feature = "artifact")]
+    Compile(CompileArgs),
     Validate(ValidateArgs),
     Inspect(InspectArgs),
+    #[cfg(feature = "objdump")]
+    Objdump(ObjdumpArgs),
+    #[cfg(feature = "script")]
+    Wast(WastArgs),
     Completions(CompletionsArgs),
 }
 
@@ -50,7 +56,7 @@ pub enum Command {
 Examples:
   instar run plugin.wasm --name value          everything after FILE goes to the program
   instar run --invoke fib fib.wat 30           prints 832040
-  instar run --invoke sub math.wasm -1 0x10        prints -17
+  instar run --invoke sub math.wasm -1 0x10    prints -17
 
 Exit codes: the program's own; 134 after a trap; 1 for any other error; 2 for wrong usage."
 )]
@@ -59,12 +65,21 @@ pub struct RunArgs {
     #[arg(long, value_name = "NAME")]
     pub invoke: Option<String>,
 
-    #[command(flatten)]
-    pub engine: EngineOptions,
-
     /// The module, and the arguments for it
     #[arg(value_name = "FILE", required = true, trailing_var_arg = true, value_hint = ValueHint::FilePath)]
     file_and_args: Vec<OsString>,
+
+    /// Run machine code from a file that is not named .cwasm. No sandbox confines it
+    #[cfg(feature = "artifact")]
+    #[arg(long)]
+    pub allow_precompiled: bool,
+
+    #[cfg(feature = "wasi")]
+    #[command(flatten)]
+    pub grants: crate::wasi::Grants,
+
+    #[command(flatten)]
+    pub engine: EngineOptions,
 }
 
 impl RunArgs {
@@ -85,12 +100,12 @@ impl RunArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  instar validate target/wasm32-wasip1/release/*.wasm")]
 pub struct ValidateArgs {
-    #[command(flatten)]
-    pub engine: EngineOptions,
-
     /// Modules in the binary or text format
     #[arg(value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
     pub files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub engine: EngineOptions,
 }
 
 /// Show what a module imports, exports and declares, and how large its parts are
@@ -104,12 +119,79 @@ pub struct InspectArgs {
     #[arg(long)]
     pub json: bool,
 
-    #[command(flatten)]
-    pub engine: EngineOptions,
+    /// Compare the checksum of all bytes of a compiled module
+    #[cfg(feature = "artifact")]
+    #[arg(long)]
+    pub verify: bool,
 
     /// The module
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
+
+    #[command(flatten)]
+    pub engine: EngineOptions,
+}
+
+/// Compile a module to machine code, which loads at once
+///
+/// The result runs in engines of this version with the same options, on processors like this one. Running it is running
+/// native code: load only what you compiled yourself.
+#[cfg(feature = "artifact")]
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  instar compile plugin.wasm                writes plugin.cwasm
+  instar compile -O speed_and_size -o /srv/plugin.cwasm plugin.wasm")]
+pub struct CompileArgs {
+    /// The file to write; it is replaced as a whole or not at all [default: FILE with the extension .cwasm]
+    #[arg(short, long, value_name = "OUT", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+
+    /// The module
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+
+    #[command(flatten)]
+    pub engine: EngineOptions,
+}
+
+/// Show the machine code of a module beside the WebAssembly offsets that it comes from
+#[cfg(feature = "objdump")]
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  instar objdump plugin.wasm | less
+  instar objdump --func fib --func 12 plugin.wasm")]
+pub struct ObjdumpArgs {
+    /// Show this function only; may be given several times
+    #[arg(long = "func", value_name = "NAME|INDEX")]
+    pub functions: Vec<String>,
+
+    /// The module
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+
+    #[command(flatten)]
+    pub engine: EngineOptions,
+}
+
+/// Run scripts in the format of WebAssembly's official test suite
+///
+/// Prints what failed, and a line of counts for each file.
+#[cfg(feature = "script")]
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  instar wast -W threads=n test/core/*.wast")]
+pub struct WastArgs {
+    /// Print directives that are not supported, too
+    #[arg(short, long)]
+    pub verbose: bool,
+
+    /// Scripts
+    #[arg(value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub engine: EngineOptions,
 }
 
 /// Print a completion script for a shell

@@ -19,8 +19,6 @@ pub const TRAP: u8 = 134;
 pub enum Failure {
     /// Said on stderr as `error: …` and `hint: …`.
     Error { message: String, hint: Option<String>, code: u8 },
-    /// Everything has been said already.
-    Silent(u8),
     /// Whoever read our output has gone; not an error.
     OutputClosed,
 }
@@ -52,7 +50,7 @@ impl Failure {
     /// The exit code.
     pub fn code(&self) -> u8 {
         match self {
-            Failure::Error { code, .. } | Failure::Silent(code) => *code,
+            Failure::Error { code, .. } => *code,
             Failure::OutputClosed => 0,
         }
     }
@@ -82,6 +80,7 @@ fn hint_for(kind: ErrorKind) -> Option<&'static str> {
         ErrorKind::PoolExhausted | ErrorKind::Os => {
             Some("free memory or raise the limits of this process (`ulimit -a`)")
         }
+        ErrorKind::Config => Some("-W and -O take these settings, written `relaxed-simd` for `wasm_relaxed_simd`"),
         ErrorKind::Bug => Some("please report it, with the file and this command"),
         _ => None,
     }

@@ -86,6 +86,15 @@ pub fn shown(path: &Path) -> String {
     }
 }
 
+/// The text of a file; `-` is the standard input.
+pub fn read_text(path: &Path) -> Result<String> {
+    String::from_utf8(read_bytes(path)?).map_err(|e| {
+        Failure::new(format_args!("is not UTF-8 at byte {}", e.utf8_error().valid_up_to()))
+            .or_hint("name a file of text")
+            .in_file(shown(path))
+    })
+}
+
 fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     let failed = |e: std::io::Error| {
         let failure = Failure::new(format_args!("cannot read {}: {}", shown(path), reason(&e)));
@@ -157,7 +166,7 @@ const COMPONENT_LAYER: [u8; 2] = [1, 0];
 
 fn recognise(bytes: &[u8]) -> Result<Format> {
     if bytes.is_empty() {
-        return Err(Failure::new("is empty").or_hint("the smallest module is the 8 bytes `\\0asm\\x01\\0\\0\\0`"));
+        return Err(Failure::new("is empty").or_hint("build it again: whatever should have written it did not"));
     }
     if bytes.starts_with(b"\0asm") {
         let version = &bytes[4..bytes.len().min(8)];

@@ -62,9 +62,13 @@ enum Type {
 struct Memory {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     imported: bool,
-    /// In WebAssembly pages.
+    /// In pages.
     minimum: u64,
     maximum: Option<u64>,
+    /// In bytes.
+    page_size: u64,
+    memory64: bool,
+    shared: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -74,6 +78,7 @@ struct Table {
     element: String,
     minimum: u64,
     maximum: Option<u64>,
+    table64: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -128,6 +133,12 @@ struct CustomSection {
 pub fn inspect(args: &InspectArgs) -> Result<u8> {
     let input = Input::read(&args.file)?;
     let engine = args.engine.engine()?;
+    #[cfg(feature = "artifact")]
+    let module = match args.verify {
+        true => crate::artifact::verify(&engine, &input)?,
+        false => load::module(&engine, &input)?,
+    };
+    #[cfg(not(feature = "artifact"))]
     let module = load::module(&engine, &input)?;
     let inspection = Inspection::new(&module, &input)?;
     let mut out = Output::new();
@@ -236,21 +247,40 @@ impl Type {
 
 impl Memory {
     fn new(ty: &MemoryType, imported: bool) -> Self {
-        Memory { imported, minimum: ty.minimum, maximum: ty.maximum }
+        Memory {
+            imported,
+            minimum: ty.minimum,
+            maximum: ty.maximum,
+            page_size: ty.page_size(),
+            memory64: ty.memory64,
+            shared: ty.shared,
+        }
     }
 
     fn text(&self) -> String {
-        limits(self.minimum, self.maximum, "page")
+        let mut text = limits(self.minimum, self.maximum, "page");
+        if self.page_size != 65_536 {
+            text += &format!(" of {}", text::count(self.page_size as usize, "byte"));
+        }
+        if self.memory64 {
+            text += ", 64-bit";
+        }
+        if self.shared {
+            text += ", shared";
+        }
+        text
     }
 }
 
 impl Table {
     fn new(ty: &TableType, imported: bool) -> Self {
-        Table { imported, element: ty.element.to_string(), minimum: ty.minimum, maximum: ty.maximum }
+        let (minimum, maximum) = (ty.minimum, ty.maximum);
+        Table { imported, element: ty.element.to_string(), minimum, maximum, table64: ty.table64 }
     }
 
     fn text(&self) -> String {
-        format!("{}, {}", self.element, limits(self.minimum, self.maximum, "element"))
+        let wide = if self.table64 { ", 64-bit" } else { "" };
+        format!("{}, {}{wide}", self.element, limits(self.minimum, self.maximum, "element"))
     }
 }
 
@@ -358,5 +388,25 @@ fn of(count: usize, unit: &str, segments: usize) -> String {
     match segments {
         0 => "none".to_string(),
         _ => format!("{} in {}", text::count(count, unit), text::count(segments, "segment")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memories_and_tables_say_what_is_unusual_about_them() {
+        let mut memory = MemoryType::new(1, None);
+        assert_eq!(Memory::new(&memory, false).text(), "1 page");
+        memory.memory64 = true;
+        memory.maximum = Some(2000);
+        assert_eq!(Memory::new(&memory, false).text(), "1 page, at most 2 000, 64-bit");
+        memory.shared = true;
+        memory.page_size_log2 = 0;
+        assert_eq!(Memory::new(&memory, false).text(), "1 page, at most 2 000 of 1 byte, 64-bit, shared");
+        let mut table = TableType::new(instar::RefType::EXTERNREF, 2, Some(3));
+        table.table64 = true;
+        assert_eq!(Table::new(&table, false).text(), "externref, 2 elements, at most 3, 64-bit");
     }
 }

@@ -10,6 +10,9 @@ use crate::progress::Progress;
 pub fn module(engine: &Engine, input: &Input) -> Result<Module> {
     match input.format() {
         Format::Wasm | Format::Text => compile(engine, input),
+        #[cfg(feature = "artifact")]
+        Format::Artifact => crate::artifact::load(engine, input),
+        #[cfg(not(feature = "artifact"))]
         Format::Artifact => Err(Failure::new("compiled modules cannot be loaded").in_file(input.shown())),
     }
 }
@@ -25,7 +28,9 @@ pub fn compile(engine: &Engine, input: &Input) -> Result<Module> {
 pub fn explain(error: instar::Error, input: &Input) -> Failure {
     let hint = match error.kind() {
         ErrorKind::InvalidModule => Some("the file is damaged, or the tool that wrote it is wrong"),
-        ErrorKind::Unsupported => Some("build the module without this feature"),
+        ErrorKind::Unsupported => {
+            Some("build the module without this feature, or switch the feature on with -W (see `instar help run`)")
+        }
         ErrorKind::Limit => Some("split the function or the module"),
         _ => None,
     };

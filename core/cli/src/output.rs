@@ -17,15 +17,36 @@ const HINT: Style = AnsiColor::Cyan.on_default().bold();
 
 /// The standard output. Colours go to terminals only, and to none if `NO_COLOR` is set.
 pub struct Output {
-    out: BufWriter<io::StdoutLock<'static>>,
+    out: Sink,
     colours: bool,
+}
+
+enum Sink {
+    Stdout(BufWriter<io::StdoutLock<'static>>),
+    #[cfg(test)]
+    Memory(Vec<u8>),
 }
 
 impl Output {
     pub fn new() -> Self {
         let stdout = io::stdout();
         let colours = AutoStream::choice(&stdout) != ColorChoice::Never;
-        Output { out: BufWriter::with_capacity(1 << 16, stdout.lock()), colours }
+        Output { out: Sink::Stdout(BufWriter::with_capacity(1 << 16, stdout.lock())), colours }
+    }
+
+    /// What is written can be looked at.
+    #[cfg(test)]
+    pub fn to_memory() -> Self {
+        Output { out: Sink::Memory(Vec::new()), colours: false }
+    }
+
+    /// What was written.
+    #[cfg(test)]
+    pub fn into_text(self) -> String {
+        match self.out {
+            Sink::Memory(bytes) => String::from_utf8(bytes).expect("only text is written"),
+            Sink::Stdout(_) => unreachable!("not made by `to_memory`"),
+        }
     }
 
     /// The text in a style, if this output has colours.
@@ -38,17 +59,25 @@ impl Output {
 
     /// Writes out what is buffered. Must be called at the end: what `Drop` cannot write is lost without a word.
     pub fn finish(mut self) -> io::Result<()> {
-        self.out.flush()
+        self.flush()
     }
 }
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.out.write(bytes)
+        match &mut self.out {
+            Sink::Stdout(out) => out.write(bytes),
+            #[cfg(test)]
+            Sink::Memory(out) => out.write(bytes),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
+        match &mut self.out {
+            Sink::Stdout(out) => out.flush(),
+            #[cfg(test)]
+            Sink::Memory(_) => Ok(()),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io::Write;
 
-use instar::{ExternType, FuncType, Instance, Linker, Module, Store, Val};
+use instar::{ErrorKind, ExternType, FuncType, Instance, Linker, Module, Store, Val};
 
 use crate::args::RunArgs;
 use crate::failure::{Failure, Result};
@@ -36,25 +36,66 @@ struct Call {
 /// Runs the module; the exit code is the guest's.
 pub fn run(args: &RunArgs) -> Result<u8> {
     let input = Input::read(args.file())?;
+    #[cfg(feature = "artifact")]
+    crate::artifact::check_trust(&input, args.allow_precompiled)?;
     let engine = args.engine.engine()?;
     let module = load::module(&engine, &input)?;
     let plan = plan(&module, &input, args.invoke.as_deref(), args.args())?;
-    let linker = Linker::new(&engine);
-    let mut store = Store::new(&engine, ());
-    let instance = linker.instantiate(&mut store, &module)?;
+    #[cfg(feature = "wasi")]
+    let (linker, mut store) = {
+        // With --invoke, the arguments are the function's.
+        let program_args = if args.invoke.is_some() { &[] } else { args.args() };
+        let host = args.grants.host(args.file(), program_args)?;
+        let mut linker = Linker::new(&engine);
+        crate::wasi::define(&mut linker)?;
+        (linker, Store::new(&engine, host))
+    };
+    #[cfg(not(feature = "wasi"))]
+    let (linker, mut store) = (Linker::new(&engine), Store::new(&engine, ()));
+    let ended = execute(&linker, &mut store, &module, &plan);
+    // Instances end before the results are said: what the program holds open is closed then.
+    drop(store);
+    match ended {
+        Ok(results) => print(&results).map(|()| 0),
+        Err(error) => {
+            #[cfg(feature = "wasi")]
+            if let Some(code) = crate::wasi::exit_code(&error) {
+                return Ok(code);
+            }
+            Err(explain(error, &input))
+        }
+    }
+}
+
+/// Instantiates the module and calls what was planned.
+fn execute<T: 'static>(
+    linker: &Linker<T>,
+    store: &mut Store<T>,
+    module: &Module,
+    plan: &Plan,
+) -> instar::Result<Vec<Val>> {
+    let instance = linker.instantiate(&mut *store, module)?;
     match plan {
-        Plan::Command => instance.typed_func::<(), ()>(&mut store, START)?.call(&mut store, ())?,
+        Plan::Command => instance.typed_func::<(), ()>(&mut *store, START)?.call(store, ())?,
         Plan::Reactor(call) => {
             if module.export(INITIALIZE).is_some() {
-                instance.typed_func::<(), ()>(&mut store, INITIALIZE)?.call(&mut store, ())?;
+                instance.typed_func::<(), ()>(&mut *store, INITIALIZE)?.call(&mut *store, ())?;
             }
             if let Some(call) = call {
-                let results = invoke(&mut store, instance, &call)?;
-                print(&results)?;
+                return invoke(store, instance, call);
             }
         }
     }
-    Ok(0)
+    Ok(Vec::new())
+}
+
+fn explain(error: instar::Error, input: &Input) -> Failure {
+    match error.kind() {
+        ErrorKind::Link => Failure::from(error)
+            .in_file(input.shown())
+            .or_hint("the program defines WASI preview 1 and nothing else; other imports need a host of their own"),
+        _ => error.into(),
+    }
 }
 
 /// Decides what to call, and checks it, before anything runs.
@@ -105,7 +146,7 @@ fn check_call(module: &Module, name: &str, args: &[OsString]) -> Result<Call> {
     let params = args.iter().zip(ty.params()).enumerate().map(|(i, (arg, &ty))| {
         arg.to_str().and_then(|arg| values::parse(ty, arg)).ok_or_else(|| {
             Failure::new(format_args!(
-                "argument {} of `{shown}` has type {ty}; `{}` is none",
+                "argument {} of `{shown}` must be of type {ty}, not `{}`",
                 i + 1,
                 text::printable(&arg.to_string_lossy())
             ))

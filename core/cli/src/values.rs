@@ -10,7 +10,8 @@ pub fn notation(ty: ValType) -> &'static str {
         ValType::I32 => "an i32 is a whole number from -2147483648 to 4294967295, decimal or 0x…",
         ValType::I64 => "an i64 is a whole number from -9223372036854775808 to 18446744073709551615, decimal or 0x…",
         ValType::F32 | ValType::F64 => "a float is written as 1, -2.5, 1e10, inf, nan or nan:0x…",
-        ValType::FuncRef | ValType::ExternRef => "the only reference that can be written is `null`",
+        ValType::V128 => "a v128 is a whole number of 128 bits, decimal or 0x…, lane 0 in the low bits",
+        ValType::Ref(_) => "the only reference that can be written is `null`",
     }
 }
 
@@ -27,8 +28,9 @@ pub fn parse(ty: ValType, text: &str) -> Option<Val> {
             Some((sign, payload)) => u64::from(sign) << 63 | f64::INFINITY.to_bits() | payload,
             None => text.parse::<f64>().ok()?.to_bits(),
         }),
-        ValType::FuncRef => (text == "null").then_some(Val::FuncRef(None))?,
-        ValType::ExternRef => (text == "null").then_some(Val::ExternRef(None))?,
+        ValType::V128 => Val::V128(vector(text)?.into()),
+        ValType::Ref(reference) if reference.nullable && text == "null" => Val::default_for(ty),
+        ValType::Ref(_) => return None,
     })
 }
 
@@ -49,6 +51,18 @@ fn integer(text: &str, bits: u32) -> Option<i128> {
     let magnitude = i128::from_str_radix(digits, radix).ok()?;
     let value = if negative { -magnitude } else { magnitude };
     (-(1 << (bits - 1))..1 << bits).contains(&value).then_some(value)
+}
+
+/// The bits of a vector.
+fn vector(text: &str) -> Option<u128> {
+    let (digits, radix) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(rest) => (rest, 16),
+        None => (text, 10),
+    };
+    if digits.starts_with('+') {
+        return None;
+    }
+    u128::from_str_radix(digits, radix).ok()
 }
 
 /// Sign and payload of a NaN whose payload has `bits` bits.
@@ -78,6 +92,7 @@ pub fn show(value: &Val) -> String {
             let payload = bits & 0x000f_ffff_ffff_ffff;
             show_float(f64::from_bits(*bits), f64::is_nan, f64::is_sign_negative, payload, 52)
         }
+        Val::V128(vector) => format!("{vector:?}"),
         Val::FuncRef(None) | Val::ExternRef(None) => "null".to_string(),
         Val::FuncRef(Some(_)) => "funcref".to_string(),
         Val::ExternRef(Some(_)) => "externref".to_string(),
@@ -106,6 +121,20 @@ fn show_float<F: std::fmt::Debug + Copy>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use instar::{HeapType, RefType};
+
+    #[test]
+    fn vectors_are_128_bits() {
+        for bits in [0, 1, u128::MAX, 0x0123_4567_89ab_cdef_0011_2233_4455_6677] {
+            for text in [show(&Val::V128(bits.into())), bits.to_string()] {
+                assert!(matches!(parse(ValType::V128, &text), Some(Val::V128(v)) if v.as_u128() == bits), "{text}");
+            }
+        }
+        assert_eq!(show(&Val::V128(1.into())), format!("0x{:032x}", 1));
+        for text in ["", "-1", "0x", "+1", "0x+1", "340282366920938463463374607431768211456"] {
+            assert!(parse(ValType::V128, text).is_none(), "{text}");
+        }
+    }
 
     fn i32_of(text: &str) -> Option<i32> {
         parse(ValType::I32, text).map(|v| match v {
@@ -171,7 +200,10 @@ mod tests {
 
     #[test]
     fn references_can_only_be_null() {
-        assert!(matches!(parse(ValType::FuncRef, "null"), Some(Val::FuncRef(None))));
-        assert!(parse(ValType::ExternRef, "0").is_none());
+        assert!(matches!(parse(ValType::FUNCREF, "null"), Some(Val::FuncRef(None))));
+        assert!(matches!(parse(ValType::EXTERNREF, "null"), Some(Val::ExternRef(None))));
+        assert!(parse(ValType::EXTERNREF, "0").is_none());
+        let not_null = RefType { nullable: false, heap: HeapType::Func };
+        assert!(parse(ValType::Ref(not_null), "null").is_none());
     }
 }
