@@ -25,7 +25,7 @@ fn a_summary_counts_what_the_module_declares() {
     );
     let summary = module.summary();
     assert_eq!((summary.imported_functions, summary.defined_functions), (1, 3));
-    assert_eq!(summary.memories, [MemoryType { minimum: 3, maximum: Some(7) }]);
+    assert_eq!(summary.memories, [MemoryType::new(3, Some(7))]);
     assert_eq!(summary.imported_memories, 0);
     assert_eq!((summary.tables.len(), summary.imported_tables), (1, 0));
     assert_eq!(
