@@ -134,6 +134,26 @@ impl Func {
         unsafe { StoreCell::call(store.cell_ptr(), self.reference, slots.as_mut_ptr()) }
     }
 
+    /// Calls the function on raw slots of 8 bytes as [`Func::call_raw`] does, without a look at its type.
+    ///
+    /// A `funcref` or `externref` in a slot is 0 for null, or a number that an earlier call left in a slot.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Func::call`], but for `Type`.
+    ///
+    /// # Safety
+    ///
+    /// `slots` points to [`FuncType::slots`] slots at least, which hold parameters of the function's type; references among
+    /// them come from calls in the same store.
+    pub unsafe fn call_unchecked(&self, mut store: impl AsContextMut, slots: *mut u64) -> Result<()> {
+        let mut context = store.as_context_mut();
+        let store = context.opaque();
+        let reference = self.raw(store)?;
+        // SAFETY: the store was checked; the caller vouches for the slots.
+        unsafe { StoreCell::call(store.cell_ptr(), reference, slots) }
+    }
+
     /// Checks the function's type once, for calls without checks.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
 use crate::artifact::info::{EntityIndex, FuncType};
-use crate::artifact::layout::{HostFn, VmContext, VmHostContext};
+use crate::artifact::layout::{DirectResult, VmContext, VmHostContext};
 use crate::error::Result;
 use crate::externs::Extern;
 use crate::func::Func;
@@ -15,14 +15,15 @@ use crate::memory::Memory;
 use crate::pool::cell::{Failure, StoreCell};
 use crate::store::{AsContext, AsContextMut, StoreContext, StoreContextMut};
 use crate::val::{MAX_TYPED_SLOTS, Val, WasmList, WasmTy, check_values, for_each_tuple, typed_signature};
-use crate::vm::instance::{ImportValue, VmInstance};
+use crate::vm::builtins::BUILTINS;
+use crate::vm::instance::{HostCode, ImportValue, VmInstance};
 
 /// A host function of known type, for stores of one type of host data.
 pub(crate) struct HostFunc {
     ty: FuncType,
     /// Calls the body; monomorphic, so that a closure's code is inlined into it.
-    call: HostFn,
-    /// What a `VmHostContext` points to: the `Body<F>` that `call` expects.
+    code: HostCode,
+    /// What a `VmHostContext` points to: the `Body<F>` that `code` expects.
     body: NonNull<c_void>,
     /// Owns the body.
     _owner: Box<dyn Any + Send + Sync>,
@@ -34,7 +35,7 @@ struct Body<F> {
     func: F,
 }
 
-// SAFETY: `body` points into `_owner`, which is Send + Sync.
+// SAFETY: `body` points into `_owner`, which is Send + Sync; `code` is code.
 unsafe impl Send for HostFunc {}
 // SAFETY: as for Send.
 unsafe impl Sync for HostFunc {}
@@ -46,9 +47,14 @@ impl HostFunc {
         T: 'static,
         F: Fn(Caller<'_, T>, &mut [u64]) -> Result<()> + Send + Sync + 'static,
     {
+        Self::new(ty, HostCode::Slots(host_call::<T, F>), func)
+    }
+
+    /// `code` expects a `Body<F>`.
+    fn new<F: Send + Sync + 'static>(ty: FuncType, code: HostCode, func: F) -> Self {
         let mut body = Box::new(Body { slots: ty.slots(), func });
         let place = NonNull::from(&mut *body).cast();
-        HostFunc { ty, call: host_call::<T, F>, body: place, _owner: body }
+        HostFunc { ty, code, body: place, _owner: body }
     }
 
     /// A function over values.
@@ -73,8 +79,28 @@ impl HostFunc {
 
     /// What an import is replaced with. `self` must outlive the instance, which must belong to a store of a `T`.
     pub(crate) fn import(&self) -> ImportValue {
-        ImportValue::Host { func: self.call, data: self.body.as_ptr() }
+        ImportValue::Host { func: self.code, data: self.body.as_ptr() }
     }
+}
+
+/// What a call from compiled code finds behind its context: the body, the store's cell, and the caller.
+///
+/// # Safety
+///
+/// The context was filled from [`HostFunc::import`] of a function with a `Body<F>`, made for stores of a `T`, which outlives
+/// the instance; the instance runs, so its store is open and used by this thread.
+#[inline(always)]
+unsafe fn enter<'a, T: 'static, F>(context: *mut VmHostContext) -> (&'a Body<F>, NonNull<StoreCell>, Caller<'a, T>) {
+    // SAFETY: the caller vouches for the context; a running instance has a store. (No check of that: it would be all that
+    // many a closure loads.)
+    let (body, cell, caller) = unsafe {
+        let caller = (*context).caller;
+        let cell = StoreCell::from_vm((*caller).store);
+        debug_assert!(!cell.is_null(), "a running instance has a store");
+        (&*(*context).data.cast::<Body<F>>(), NonNull::new_unchecked(cell), caller)
+    };
+    // SAFETY: the store's data is a `T`.
+    (body, cell, Caller { store: unsafe { StoreContextMut::new(cell) }, context: caller })
 }
 
 /// Called by wasm-to-host trampolines.
@@ -83,18 +109,11 @@ where
     T: 'static,
     F: Fn(Caller<'_, T>, &mut [u64]) -> Result<()> + Send + Sync + 'static,
 {
-    // SAFETY: the context was filled from `HostFunc::import` of a function with this body, which outlives the instance; the
-    // trampoline gives a slot for each parameter and result; the instance runs, so its store is open and used by this thread.
+    // SAFETY: `HostFunc::raw` pairs this function with such a body; the trampoline gives a slot for each parameter and result.
     let (body, cell, caller, slots) = unsafe {
-        let caller = (*context).caller;
-        let body = &*(*context).data.cast::<Body<F>>();
-        let slots = std::slice::from_raw_parts_mut(slots, body.slots);
-        (body, StoreCell::from_vm((*caller).store), caller, slots)
+        let (body, cell, caller) = enter::<T, F>(context);
+        (body, cell, caller, std::slice::from_raw_parts_mut(slots, body.slots))
     };
-    let cell = NonNull::new(cell).expect("a running instance has a store");
-    // SAFETY: as above; the store's data is a `T` because the linker (or store) that the function was made for has that
-    // type.
-    let caller = Caller { store: unsafe { StoreContextMut::new(cell) }, context: caller };
     match catch_unwind(AssertUnwindSafe(|| (body.func)(caller, slots))) {
         Ok(Ok(())) => 0,
         // SAFETY: the host function has returned, so this thread has the cell to itself.
@@ -102,6 +121,33 @@ where
         // SAFETY: as above.
         Err(panic) => unsafe { failed(cell, Failure::Panic(panic)) },
     }
+}
+
+/// The body of functions that direct wasm-to-host trampolines call: `call` calls the closure.
+///
+/// # Safety
+///
+/// As for [`enter`].
+#[inline(always)]
+unsafe fn direct_call<T: 'static, F, R: WasmRet>(
+    context: *mut VmHostContext,
+    call: impl FnOnce(&F, Caller<'_, T>) -> R,
+) -> DirectResult {
+    // SAFETY: passed on.
+    let (body, cell, caller) = unsafe { enter::<T, F>(context) };
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        let mut bits = [0];
+        call(&body.func, caller).into_result()?.store(&mut bits);
+        Ok(bits[0])
+    }));
+    let trap = match result {
+        Ok(Ok(bits)) => return DirectResult { bits, trap: 0 },
+        // SAFETY: the host function has returned, so this thread has the cell to itself.
+        Ok(Err(error)) => unsafe { failed(cell, Failure::Error(error)) },
+        // SAFETY: as above.
+        Err(panic) => unsafe { failed(cell, Failure::Panic(panic)) },
+    };
+    DirectResult { bits: BUILTINS.raise as usize as u64, trap: trap.into() }
 }
 
 /// # Safety
@@ -215,35 +261,58 @@ pub trait IntoFunc<T, Params, Results>: Send + Sync + 'static {
 /// A closure made into a host function.
 pub struct HostClosure<T>(pub(crate) HostFunc, PhantomData<fn(T)>);
 
-fn closure<T: 'static, P: WasmList, R: WasmRet>(
+/// A closure whose parameters and results pass through slots.
+fn through_slots<T: 'static, P: WasmList, R: WasmRet>(
+    ty: FuncType,
     func: impl Fn(Caller<'_, T>, P) -> R + Send + Sync + 'static,
-) -> HostClosure<T> {
+) -> HostFunc {
     const { assert!(P::LEN <= MAX_TYPED_SLOTS) };
-    let raw = HostFunc::raw(typed_signature::<P, R::List>(), move |caller: Caller<'_, T>, slots: &mut [u64]| {
+    HostFunc::raw(ty, move |caller: Caller<'_, T>, slots: &mut [u64]| {
         let params = P::load(slots);
         func(caller, params).into_result()?.store(slots);
         Ok(())
-    });
-    HostClosure(raw, PhantomData)
+    })
 }
 
 macro_rules! into_func {
     ($($name:ident $index:tt),*) => {
-        impl<T: 'static, F, R: WasmRet, $($name: WasmTy),*> IntoFunc<T, ($($name,)*), R> for F
-        where F: Fn($($name),*) -> R + Send + Sync + 'static
+        into_func!(@closure caller, [], (), [], $($name $index),*);
+        into_func!(@closure caller, [Caller<'_, T>,], (Caller<'_, T>,), [caller,], $($name $index),*);
+    };
+    // The name of the caller, and the closure's own first parameter: as type, in the list that tells implementations
+    // apart, and as argument.
+    (@closure $caller:ident, [$($first:ty,)?], ($($tag:ty,)?), [$($argument:ident,)?], $($name:ident $index:tt),*) => {
+        impl<T: 'static, F, R: WasmRet, $($name: WasmTy),*> IntoFunc<T, ($($tag,)? $($name,)*), R> for F
+        where F: Fn($($first,)? $($name),*) -> R + Send + Sync + 'static
         {
-            #[allow(non_snake_case)]
+            #[allow(non_snake_case, unused_variables)]
             fn into_host(self) -> HostClosure<T> {
-                closure(move |_: Caller<'_, T>, ($($name,)*): ($($name,)*)| self($($name),*))
-            }
-        }
-
-        impl<T: 'static, F, R: WasmRet, $($name: WasmTy),*> IntoFunc<T, (Caller<'_, T>, $($name,)*), R> for F
-        where F: Fn(Caller<'_, T>, $($name),*) -> R + Send + Sync + 'static
-        {
-            #[allow(non_snake_case)]
-            fn into_host(self) -> HostClosure<T> {
-                closure(move |caller: Caller<'_, T>, ($($name,)*): ($($name,)*)| self(caller, $($name),*))
+                unsafe extern "C" fn direct<T, Func, Ret, $($name),*>(
+                    context: *mut VmHostContext,
+                    $($name: $name::Abi),*
+                ) -> DirectResult
+                where
+                    T: 'static,
+                    Func: Fn($($first,)? $($name),*) -> Ret + Send + Sync + 'static,
+                    Ret: WasmRet,
+                    $($name: WasmTy),*
+                {
+                    // SAFETY: `into_host` pairs this function with a body of a `Func`.
+                    unsafe {
+                        direct_call::<T, Func, Ret>(context, |func, $caller| func($($argument,)? $($name::from_abi($name)),*))
+                    }
+                }
+                let ty = typed_signature::<($($name,)*), R::List>();
+                HostClosure(
+                    if ty.is_direct() {
+                        HostFunc::new(ty, HostCode::Direct(direct::<T, F, R, $($name),*> as *const c_void), self)
+                    } else {
+                        through_slots(ty, move |$caller: Caller<'_, T>, ($($name,)*): ($($name,)*)| {
+                            self($($argument,)? $($name),*)
+                        })
+                    },
+                    PhantomData,
+                )
             }
         }
     };

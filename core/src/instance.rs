@@ -7,6 +7,7 @@ use crate::externs::Extern;
 use crate::func::{Func, TypedFunc};
 use crate::global::Global;
 use crate::memory::Memory;
+use crate::module::ModuleExport;
 use crate::store::{AsContextMut, StoreOpaque};
 use crate::table::Table;
 use crate::val::WasmList;
@@ -41,6 +42,15 @@ impl Instance {
         let instance = self.vm(context.opaque()).ok()?;
         let entity = instance.module().info.export(name)?;
         Some(Extern::from_instance(instance, entity, context.opaque()))
+    }
+
+    /// An export that was found in the module before; `None` when it belongs to another module, or the instance to another
+    /// store.
+    pub fn module_export(&self, mut store: impl AsContextMut, export: &ModuleExport) -> Option<Extern> {
+        let mut context = store.as_context_mut();
+        let instance = self.vm(context.opaque()).ok()?;
+        (instance.module().id == export.module)
+            .then(|| Extern::from_instance(instance, export.entity, context.opaque()))
     }
 
     /// All exports, in order.

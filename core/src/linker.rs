@@ -1,19 +1,22 @@
 //! [`Linker`]: names to host functions and other definitions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::artifact::info::{ExternType, FuncType};
+use crate::artifact::info::{ExternType, FuncType, ValType};
 use crate::artifact::layout::VmFunctionImport;
 use crate::engine::Engine;
 use crate::error::{Result, bail, error};
 use crate::externs::{Extern, describe, matches};
+use crate::global::Global;
 use crate::host::{Caller, HostFunc, IntoFunc};
 use crate::instance::Instance;
-use crate::module::Module;
+use crate::memory::Memory;
+use crate::module::{ImportType, Module};
 use crate::pre::InstancePre;
 use crate::store::{AsContextMut, StoreOpaque};
+use crate::table::Table;
 use crate::val::Val;
 use crate::vm::instance::ImportValue;
 
@@ -151,6 +154,148 @@ impl<T: 'static> Linker<T> {
         Ok(self)
     }
 
+    /// Defines `module.name` once more, as `as_module.as_name`.
+    ///
+    /// # Errors
+    ///
+    /// `Link` when there is no such definition, or the new name is taken.
+    pub fn alias(&mut self, module: &str, name: &str, as_module: &str, as_name: &str) -> Result<&mut Self> {
+        let Some(definition) = self.definition(module, name).cloned() else {
+            bail!(Link, "`{module}.{name}` is not defined, so it cannot be known as `{as_module}.{as_name}` too");
+        };
+        self.insert(as_module, as_name, definition)
+    }
+
+    /// Defines everything of `module` once more, under `as_module`.
+    ///
+    /// # Errors
+    ///
+    /// `Link` when nothing of that module is defined, or a new name is taken.
+    pub fn alias_module(&mut self, module: &str, as_module: &str) -> Result<&mut Self> {
+        let Some(names) = self.definitions.get(module).filter(|names| !names.is_empty()).cloned() else {
+            bail!(Link, "nothing of module `{module}` is defined, so it cannot be known as `{as_module}` too");
+        };
+        for (name, definition) in names {
+            self.insert(as_module, &name, definition)?;
+        }
+        Ok(self)
+    }
+
+    /// Instantiates a module in a store with what is defined so far, and defines its exports under a module name.
+    ///
+    /// A module with a function `_start` is a WASI command: then each call of one of its functions runs in an instance of its
+    /// own, which lives as long as the store. Any other module is instantiated once, and its `_initialize` is called if it
+    /// has one.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Linker::instantiate`] and [`Linker::define`].
+    pub fn module(
+        &mut self,
+        mut store: impl AsContextMut<Data = T>,
+        module_name: &str,
+        module: &Module,
+    ) -> Result<&mut Self> {
+        let is_command = module.export("_start") == Some(ExternType::Func(FuncType::new([], [])));
+        if !is_command {
+            let instance = self.instantiate(&mut store, module)?;
+            if let Some(ExternType::Func(ty)) = module.export("_initialize")
+                && ty == FuncType::new([], [])
+            {
+                instance.typed_func::<(), ()>(&mut store, "_initialize")?.call(&mut store, ())?;
+            }
+            return self.instance(store, module_name, instance);
+        }
+        let pre = self.resolve(module, Some(store.as_context_mut().opaque()))?;
+        for export in module.exports() {
+            let ExternType::Func(ty) = export.ty else { continue };
+            let (pre, name) = (pre.clone(), export.name.to_string());
+            self.func_new(module_name, export.name, ty, move |mut caller, params, results| {
+                let instance = pre.instantiate(&mut caller)?;
+                match instance.func(&mut caller, &name) {
+                    Some(func) => func.call(&mut caller, params, results),
+                    None => bail!(Bug, "an export of the module is not one of its instance"),
+                }
+            })?;
+        }
+        Ok(self)
+    }
+
+    /// Defines every function that a module imports and that is not defined yet: called, it fails with an error that names
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// `Link` when an undefined import is no function.
+    pub fn define_unknown_imports_as_traps(&mut self, module: &Module) -> Result<()> {
+        for import in self.unknown(module) {
+            let what = format!("`{}.{}`", import.module, import.name);
+            let ExternType::Func(ty) = import.ty else {
+                bail!(Link, "import {what} is a {}; only functions can be defined as traps", describe(&import.ty));
+            };
+            let func = HostFunc::raw::<T, _>(ty, move |_, _| {
+                Err(error!(Link, "the guest called {what}, an import that was never defined"))
+            });
+            self.insert(import.module, import.name, Definition::Host(Arc::new(func)))?;
+        }
+        Ok(())
+    }
+
+    /// Defines every import of a module that is not defined yet by a default: functions that return zeroes and null
+    /// references, globals of zero or null, memories and tables of their smallest size. All but functions belong to the
+    /// store.
+    ///
+    /// # Errors
+    ///
+    /// `Link` when a type has no default: a reference that cannot be null. As for [`Memory::new`], [`Table::new`] and
+    /// [`Global::new`].
+    pub fn define_unknown_imports_as_default_values(
+        &mut self,
+        mut store: impl AsContextMut<Data = T>,
+        module: &Module,
+    ) -> Result<()> {
+        for import in self.unknown(module) {
+            let default = |ty: ValType| match ty {
+                ValType::Ref(reference) if !reference.nullable => Err(error!(
+                    Link,
+                    "import `{}.{}` is a {}: type {ty} has no default value",
+                    import.module,
+                    import.name,
+                    describe(&import.ty)
+                )),
+                ty => Ok(Val::default_for(ty)),
+            };
+            let item: Extern = match &import.ty {
+                ExternType::Func(ty) => {
+                    let defaults = ty.results().iter().map(|&ty| default(ty)).collect::<Result<Vec<Val>>>()?;
+                    self.func_new(import.module, import.name, ty.clone(), move |_, _, results| {
+                        results.copy_from_slice(&defaults);
+                        Ok(())
+                    })?;
+                    continue;
+                }
+                ExternType::Global(ty) => Global::new(&mut store, *ty, default(ty.content)?)?.into(),
+                ExternType::Memory(ty) => Memory::new(&mut store, *ty)?.into(),
+                ExternType::Table(ty) => Table::new(&mut store, *ty, default(ValType::Ref(ty.element))?)?.into(),
+            };
+            self.define(&mut store, import.module, import.name, item)?;
+        }
+        Ok(())
+    }
+
+    fn definition(&self, module: &str, name: &str) -> Option<&Definition> {
+        self.definitions.get(module)?.get(name)
+    }
+
+    /// Imports of a module that are not defined, each name once.
+    fn unknown<'m>(&self, module: &'m Module) -> Vec<ImportType<'m>> {
+        let mut seen = HashSet::new();
+        let unknown = |import: &ImportType<'m>| {
+            self.definition(import.module, import.name).is_none() && seen.insert((import.module, import.name))
+        };
+        module.imports().filter(unknown).collect()
+    }
+
     /// Resolves and checks all imports of a module.
     ///
     /// # Errors
@@ -181,8 +326,7 @@ impl<T: 'static> Linker<T> {
         let mut bound = None;
         for import in module.imports() {
             let what = format!("`{}.{}`", import.module, import.name);
-            let definition = self.definitions.get(import.module).and_then(|names| names.get(import.name));
-            let Some(definition) = definition else {
+            let Some(definition) = self.definition(import.module, import.name) else {
                 bail!(Link, "import {what} is not defined: the module wants a {}", describe(&import.ty));
             };
             let check = |given: ExternType| match matches(&import.ty, &given) {

@@ -4,9 +4,11 @@ use std::ptr::NonNull;
 
 use crate::artifact::info::MemoryType;
 use crate::artifact::layout::{VmMemory, WASM_PAGE_BYTES};
-use crate::error::{Result, error};
+use crate::error::{Result, bail, error};
+use crate::pool::cell::StoreCell;
 use crate::store::{AsContext, AsContextMut, StoreOpaque};
 use crate::synthetic;
+use crate::vm::limiter::Growth;
 use crate::vm::memory as vm;
 
 /// A linear memory of a store. A small handle: copy it freely.
@@ -103,14 +105,32 @@ impl Memory {
     /// `Limit` when the type's or the engine's maximum forbids it, or there is no memory; nothing changes then.
     pub fn grow(&self, mut store: impl AsContextMut, pages: u64) -> Result<u64> {
         let mut context = store.as_context_mut();
-        let definition = self.raw(context.opaque())?;
-        // SAFETY: the store is borrowed exclusively.
-        let definition = unsafe { &mut *definition };
-        let length = definition.length as u64 / WASM_PAGE_BYTES;
-        // SAFETY: the memory is alive with its store.
-        unsafe { vm::owner(definition) }
-            .grow(definition, pages)
-            .ok_or_else(|| error!(Limit, "a memory of {length} pages cannot grow by {pages}: its maximum, max_memory_pages or the system forbids it"))
+        let store = context.opaque();
+        let definition = self.raw(store)?;
+        // SAFETY: the store is borrowed exclusively, and so is the memory.
+        unsafe { grow(store.cell_ptr(), &mut *definition, pages) }
+    }
+}
+
+/// Grows a memory by `pages`; gives the old size in pages.
+///
+/// # Safety
+///
+/// The cell is open and this thread has it to itself; the memory belongs to it.
+pub(crate) unsafe fn grow(cell: *mut StoreCell, definition: &mut VmMemory, pages: u64) -> Result<u64> {
+    // SAFETY: passed on.
+    match unsafe { vm::grow((*cell).vm(), definition, pages) } {
+        Growth::Done(old) => Ok(old),
+        Growth::Failed => {
+            // SAFETY: passed on.
+            let now = definition.length as u64 / unsafe { vm::owner(definition) }.ty().page_size();
+            bail!(
+                Limit,
+                "a memory of {now} pages cannot grow by {pages}: its maximum, max_memory_pages, the store's limiter or the system forbids it"
+            )
+        }
+        // SAFETY: passed on.
+        Growth::Stopped => Err(unsafe { (*cell).take_stop() }),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::artifact::info::{ExternType, ModuleInfo};
+use crate::artifact::info::{EntityIndex, ExternType, ModuleInfo};
 use crate::engine::{Engine, Loaded};
 use crate::error::{ErrorKind, Result, error};
 
@@ -27,6 +27,14 @@ pub struct ImportType<'a> {
 pub struct ExportType<'a> {
     pub name: &'a str,
     pub ty: ExternType,
+}
+
+/// An export of a module, found once. See [`Module::export_index`].
+#[derive(Clone, Copy, Debug)]
+pub struct ModuleExport {
+    /// The loaded module's id.
+    pub(crate) module: u64,
+    pub(crate) entity: EntityIndex,
 }
 
 impl Module {
@@ -88,6 +96,12 @@ impl Module {
     /// Type of the export of that name.
     pub fn export(&self, name: &str) -> Option<ExternType> {
         Some(self.info().entity_type(self.info().export(name)?))
+    }
+
+    /// The export of that name as an index, with which instances of this module find it without a look at names:
+    /// [`Instance::module_export`](crate::Instance::module_export).
+    pub fn export_index(&self, name: &str) -> Option<ModuleExport> {
+        Some(ModuleExport { module: self.loaded.vm.id, entity: self.info().export(name)? })
     }
 
     pub(crate) fn info(&self) -> &ModuleInfo {

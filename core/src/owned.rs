@@ -3,7 +3,6 @@
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
-use crate::artifact::layout::WASM_PAGE_BYTES;
 use crate::error::{Result, bail, error};
 use crate::func::call_typed;
 use crate::image::InstanceImage;
@@ -179,15 +178,7 @@ impl<T: 'static> OwnedInstance<T> {
     pub fn memory_grow(&mut self, memory: &ExportMemory, pages: u64) -> Result<u64> {
         let definition = memory.definition(&self.lease().slot().instance)?;
         // SAFETY: the memory is alive with the instance, which is borrowed exclusively.
-        let definition = unsafe { &mut *definition };
-        let old = definition.length as u64 / WASM_PAGE_BYTES;
-        // SAFETY: as above.
-        unsafe { memory::owner(definition) }.grow(definition, pages).ok_or_else(|| {
-            error!(
-                Limit,
-                "a memory of {old} pages cannot grow by {pages}: its maximum, max_memory_pages or the system forbids it"
-            )
-        })
+        unsafe { crate::memory::grow(self.cell.as_ptr(), &mut *definition, pages) }
     }
 }
 

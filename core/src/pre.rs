@@ -21,6 +21,7 @@ use crate::store::AsContextMut;
 use crate::val::{WasmList, check_typed};
 use crate::vm::builtins::write_elements;
 use crate::vm::instance::{ImportValue, InstanceLimits, VmInstance};
+use crate::vm::limiter::ResourceLimiter;
 use crate::vm::memory;
 
 /// A module with all imports resolved and checked.
@@ -105,6 +106,7 @@ impl<T: 'static> InstancePre<T> {
         if !Engine::same(&store.engine(), self.engine()) {
             bail!(Link, "the module and the store belong to different engines");
         }
+        ask_limiter(store.cell_mut(), self.module().info())?;
         let mut lease = self.acquire()?;
         let instance = &mut lease.slot_mut().instance;
         instance.set_store(store.cell_mut().vm());
@@ -267,6 +269,44 @@ fn check_limits(info: &ModuleInfo, limits: InstanceLimits) -> Result<()> {
             let (need, limit) = (table.ty.minimum, limits.table_elements);
             bail!(Limit, "table {i} starts with {need} elements, but max_table_elements is {limit}");
         }
+    }
+    Ok(())
+}
+
+/// Asks the store's limiter for everything that an instance brings with it.
+fn ask_limiter(cell: &mut StoreCell, info: &ModuleInfo) -> Result<()> {
+    if !cell.is_limited() {
+        return Ok(());
+    }
+    let memories = &info.memories[info.imported_memories as usize..];
+    let tables = &info.tables[info.imported_tables as usize..];
+    let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    let counts = cell.leases().iter().fold((1, memories.len(), tables.len()), |(i, m, t), lease| {
+        let instance = &lease.slot().instance;
+        (i + 1, m + instance.memories().len(), t + instance.table_count())
+    });
+    type Count = fn(&dyn ResourceLimiter) -> usize;
+    let limits: [(&str, usize, Count); 3] = [
+        ("instances", counts.0, |l| l.instances()),
+        ("memories", counts.1, |l| l.memories()),
+        ("tables", counts.2, |l| l.tables()),
+    ];
+    for (kind, count, limit) in limits {
+        cell.ask_limiter(&mut |limiter| Ok(count <= limit(limiter)), || {
+            error!(Limit, "the store would have {count} {kind}, which its limiter forbids")
+        })?;
+    }
+    for (i, ty) in memories.iter().enumerate() {
+        let bytes = |pages: u64| size(pages.saturating_mul(ty.page_size()));
+        cell.ask_limiter(&mut |limiter| limiter.memory_growing(0, bytes(ty.minimum), ty.maximum.map(bytes)), || {
+            error!(Limit, "memory {i} starts with {} bytes, which the store's limiter forbids", bytes(ty.minimum))
+        })?;
+    }
+    for (i, table) in tables.iter().enumerate() {
+        let ty = table.ty;
+        cell.ask_limiter(&mut |limiter| limiter.table_growing(0, size(ty.minimum), ty.maximum.map(size)), || {
+            error!(Limit, "table {i} starts with {} elements, which the store's limiter forbids", ty.minimum)
+        })?;
     }
     Ok(())
 }

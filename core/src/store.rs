@@ -5,7 +5,8 @@ use std::ptr::NonNull;
 
 use crate::engine::Engine;
 use crate::error::{Result, bail};
-use crate::pool::cell::StoreCell;
+use crate::pool::cell::{Limiter, StoreCell};
+use crate::vm::limiter::ResourceLimiter;
 
 /// Instances and the host data that belongs to them.
 ///
@@ -47,6 +48,17 @@ impl<T: 'static> Store<T> {
     pub fn data_mut(&mut self) -> &mut T {
         // SAFETY: opened with a `T`.
         unsafe { &mut *self.cell.as_ref().data::<T>() }
+    }
+
+    /// Lets part of the host data decide what the store's instances may have: asked when an instance is made in the store
+    /// and when a memory or table grows.
+    pub fn limiter(&mut self, limiter: impl (Fn(&mut T) -> &mut dyn ResourceLimiter) + Send + Sync + 'static) {
+        let limiter: Limiter = Box::new(move |data, ask| {
+            // SAFETY: the cell passes its own host data, a `T`, while its store is borrowed exclusively.
+            ask(limiter(unsafe { &mut *data.cast::<T>() }))
+        });
+        // SAFETY: the cell is ours.
+        unsafe { self.cell.as_mut() }.set_limiter(limiter);
     }
 
     /// Drops all instances and gives the host data back.

@@ -8,6 +8,7 @@ use crate::error::{Result, bail, error};
 use crate::store::{AsContext, AsContextMut, StoreOpaque};
 use crate::synthetic;
 use crate::val::Val;
+use crate::vm::limiter::Growth;
 use crate::vm::table as vm;
 
 /// A table of a store. A small handle: copy it freely.
@@ -113,13 +114,15 @@ impl Table {
         let slot = init.to_slot(store)?;
         let definition = self.raw(store)?;
         // SAFETY: the store is borrowed exclusively; the value was checked.
-        unsafe { vm::grow(&mut *definition, delta, slot) }.ok_or_else(|| {
-            error!(
+        match unsafe { vm::grow(store.cell_mut().vm(), &mut *definition, delta, slot) } {
+            Growth::Done(old) => Ok(old),
+            Growth::Failed => bail!(
                 Limit,
-                "a table of {} elements cannot grow by {delta}: its maximum or max_table_elements forbids it",
+                "a table of {} elements cannot grow by {delta}: its maximum, max_table_elements or the store's limiter forbids it",
                 ty.minimum
-            )
-        })
+            ),
+            Growth::Stopped => Err(store.cell_mut().take_stop()),
+        }
     }
 }
 

@@ -197,6 +197,11 @@ impl ExternRef {
 pub trait WasmTy: Copy + Send + Sync + 'static + sealed::Sealed {
     /// The value type.
     const TYPE: ValType;
+    /// The C type in which compiled code passes a value in a register.
+    #[doc(hidden)]
+    type Abi: Copy;
+    #[doc(hidden)]
+    fn from_abi(abi: Self::Abi) -> Self;
     /// The value as a slot.
     fn to_slot(self) -> u64;
     /// The value in a slot.
@@ -212,6 +217,11 @@ macro_rules! wasm_ty {
         impl sealed::Sealed for $rust {}
         impl WasmTy for $rust {
             const TYPE: ValType = ValType::$ty;
+            type Abi = Self;
+            #[inline]
+            fn from_abi(abi: Self) -> Self {
+                abi
+            }
             #[inline]
             fn to_slot(self) -> u64 {
                 let $v = self;

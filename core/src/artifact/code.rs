@@ -46,6 +46,9 @@ pub struct Compiled {
     pub entries: Vec<Option<u32>>,
     /// Wasm-to-host trampoline of each type of `info.types`, by type index; every type that an imported function has.
     pub host_calls: Vec<Option<u32>>,
+    /// The same for host functions that return a [`DirectResult`](super::layout::DirectResult); every type that an
+    /// imported function has and that [is direct](super::info::FuncType::is_direct).
+    pub direct_host_calls: Vec<Option<u32>>,
     /// Ascending by offset.
     pub traps: Vec<TrapSite>,
     /// Ascending by `return_offset`.

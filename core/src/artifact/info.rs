@@ -142,6 +142,11 @@ impl FuncType {
         self.types.iter().any(|t| t.is_reference())
     }
 
+    /// Whether host functions of this type can take their parameters in registers: at most one result, and no vectors.
+    pub fn is_direct(&self) -> bool {
+        self.results().len() <= 1 && !self.types.contains(&ValType::V128)
+    }
+
     /// Number of 8-byte slots that a call needs: the larger of what parameters and what results take.
     pub fn slots(&self) -> usize {
         slots(self.params()).max(slots(self.results()))

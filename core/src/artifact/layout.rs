@@ -58,11 +58,26 @@ pub type EntryFn = unsafe extern "C" fn(callee: *const VmFuncRef, slots: *mut u6
 /// error has been recorded in the store and the wasm frames up to the innermost entry are to be abandoned.
 pub type HostFn = unsafe extern "C" fn(context: *mut VmHostContext, slots: *mut u64) -> u32;
 
+/// What a host function that takes its parameters in registers returns, in two registers. It brings the address of
+/// [`VmBuiltins::raise`] itself when it fails, so that the trampoline need not keep anything across the call.
+///
+/// Such a function is `extern "C" fn(context: *mut VmHostContext, parameters…) -> DirectResult`, each parameter of the C
+/// type of its width. Which types can be called that way says [`FuncType::is_direct`](super::info::FuncType::is_direct).
+#[repr(C)]
+pub struct DirectResult {
+    /// The bits of the result, if the type has one. After a failure the address of [`VmBuiltins::raise`].
+    pub bits: u64,
+    /// 0, or a trap code as [`HostFn`] returns it.
+    pub trap: u64,
+}
+
 /// The part of a store that compiled code reads.
 #[repr(C)]
 pub struct VmStore {
     /// Lowest stack address that wasm frames may reach; checked in every prologue.
     pub stack_limit: usize,
+    /// The runtime's own hook for limits on growth, or null; compiled code never looks inside.
+    pub limiter: *const c_void,
 }
 
 /// Start of every instance's context. Compiled code gets its address as the first, hidden parameter.
@@ -136,18 +151,23 @@ pub struct VmFuncRef {
 /// The context an imported host function is called with.
 #[repr(C)]
 pub struct VmHostContext {
-    /// Called by the wasm-to-host trampoline.
-    pub func: Option<HostFn>,
+    /// Called by the wasm-to-host trampoline: a [`HostFn`], or the function that returns a [`DirectResult`] when the
+    /// import's code is the trampoline for those.
+    pub func: *const c_void,
     /// The runtime's record of the host function.
     pub data: *const c_void,
     /// The instance that imports the function.
     pub caller: *mut VmContext,
 }
 
+/// What a `grow` builtin returns when the guest's call is to end: the caller raises
+/// [`HostError`](crate::error::TrapCode::HostError).
+pub const GROW_STOPPED: u64 = u64::MAX - 1;
+
 /// Functions of the runtime that compiled code calls through the context, all with the platform's C convention.
 ///
 /// `index` parameters are the module's own index spaces. Those that return `u32` return 0 or a trap code, with which the
-/// caller raises; `grow` functions return the old size or -1 as the spec says.
+/// caller raises; `grow` functions return the old size, -1 as the spec says, or [`GROW_STOPPED`].
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct VmBuiltins {

@@ -95,12 +95,14 @@ impl Compiler {
         let starts = trampolines.into_iter().map(|t| Ok(text.append(t)?.start)).collect::<Result<Vec<u32>>>()?;
         let of = |places: &[Option<usize>]| places.iter().map(|p| p.map(|job| starts[job])).collect();
         let (entries, host_calls) = (of(&plan.entries), of(&plan.host_calls));
+        let direct_host_calls = of(&plan.direct_host_calls);
         Ok(Compiled {
             info,
             text: text.code,
             functions,
             entries,
             host_calls,
+            direct_host_calls,
             traps: text.traps,
             entry_sites: text.entry_sites,
         })
@@ -167,6 +169,8 @@ struct TrampolinePlan<'a> {
     entries: Vec<Option<usize>>,
     /// By type index: the job that makes the type's host call.
     host_calls: Vec<Option<usize>>,
+    /// By type index: the job that makes the type's host call with parameters in registers.
+    direct_host_calls: Vec<Option<usize>>,
 }
 
 impl<'a> TrampolinePlan<'a> {
@@ -178,6 +182,9 @@ impl<'a> TrampolinePlan<'a> {
             for function in functions {
                 let type_index = info.functions[function as usize] as usize;
                 let ty = &info.types[type_index];
+                if direction == Direction::DirectHostCall && !ty.is_direct() {
+                    continue;
+                }
                 places[type_index] = Some(*known.entry((direction, ty)).or_insert_with(|| {
                     jobs.push((direction, ty));
                     jobs.len() - 1
@@ -187,7 +194,8 @@ impl<'a> TrampolinePlan<'a> {
         };
         let entries = plan(Direction::Entry, &mut info.escaped_functions.iter().copied());
         let host_calls = plan(Direction::HostCall, &mut (0..info.imported_functions));
-        TrampolinePlan { jobs, entries, host_calls }
+        let direct_host_calls = plan(Direction::DirectHostCall, &mut (0..info.imported_functions));
+        TrampolinePlan { jobs, entries, host_calls, direct_host_calls }
     }
 }
 

@@ -6,21 +6,25 @@
 //!
 //!   wasm ──Tail──► host call(host context, parameters…) ──C──► VmHostContext::func(host context, slots)
 //!                   └ VmBuiltins::raise when it returns nonzero
+//!
+//!   wasm ──Tail──► direct host call(host context, parameters…) ──C──► VmHostContext::func(host context, parameters…)
 //! ```
+//!
+//! The direct form leaves parameters and result in registers; a host function has it when Rust knows its type.
 //!
 //! Neither checks the stack limit: an entry runs on the host's account, and what a host function needs is not known.
 
 use std::mem::offset_of;
 
-use cranelift_codegen::ir::{BlockArg, ExceptionTableData, ExceptionTableItem, Function, InstBuilder};
-use cranelift_codegen::ir::{StackSlotData, StackSlotKind, UserFuncName, types};
+use cranelift_codegen::ir::{AbiParam, BlockArg, ExceptionTableData, ExceptionTableItem, Function, InstBuilder};
+use cranelift_codegen::ir::{MemFlagsData, Signature, StackSlotData, StackSlotKind, UserFuncName, Value, types};
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 
 use super::abi::{self, SLOT_BYTES, c_signature, clif_type, load_slots, store_slots, wasm_signature};
 use super::access::Access;
 use super::traps;
-use crate::artifact::info::{FuncType, slots as slots_of};
+use crate::artifact::info::{FuncType, ValType, slots as slots_of};
 use crate::artifact::layout::{VmBuiltins, VmContext, VmFuncRef, VmHostContext};
 use crate::error::TrapCode;
 
@@ -29,6 +33,7 @@ use crate::error::TrapCode;
 pub(super) enum Direction {
     Entry,
     HostCall,
+    DirectHostCall,
 }
 
 /// Builds a trampoline for functions of type `ty`.
@@ -42,6 +47,7 @@ pub(super) fn build(
     match direction {
         Direction::Entry => build_entry(func, builder_context, isa, ty),
         Direction::HostCall => build_host_call(func, builder_context, isa, ty),
+        Direction::DirectHostCall => build_direct_host_call(func, builder_context, isa, ty),
     }
 }
 
@@ -124,9 +130,7 @@ fn build_host_call(func: &mut Function, context: &mut FunctionBuilderContext, is
     let caller = builder.ins().load(types::I64, access.vm, host_context, field(offset_of!(VmHostContext, caller)));
     let builtins = builder.ins().load(types::I64, access.vm, caller, field(offset_of!(VmContext, builtins)));
     let raise = builder.ins().load(types::I64, access.vm, builtins, field(offset_of!(VmBuiltins, raise)));
-    let raise_signature = builder.import_signature(c_signature(convention, &[types::I64, types::I32], None));
-    builder.ins().call_indirect(raise_signature, raise, &[caller, trap_code]);
-    builder.ins().trap(traps::to_cranelift(TrapCode::Unreachable));
+    call_raise(&mut builder, isa, raise, trap_code);
 
     builder.switch_to_block(done);
     let results = load_slots(&mut builder, access.stack, slots, ty.results());
@@ -141,6 +145,71 @@ fn build_host_call(func: &mut Function, context: &mut FunctionBuilderContext, is
     }
     builder.seal_all_blocks();
     builder.finalize(isa.frontend_config());
+}
+
+fn build_direct_host_call(
+    func: &mut Function,
+    context: &mut FunctionBuilderContext,
+    isa: &dyn TargetIsa,
+    ty: &FuncType,
+) {
+    func.name = UserFuncName::user(3, 0);
+    func.signature = wasm_signature(ty);
+    let access = Access::new(func);
+    let mut builder = FunctionBuilder::new(func, context);
+    let (entry, done, failed) = (builder.create_block(), builder.create_block(), builder.create_block());
+    builder.set_cold_block(failed);
+    builder.append_block_params_for_function_params(entry);
+    builder.switch_to_block(entry);
+    let params = builder.block_params(entry).to_vec();
+    let host_context = params[0];
+
+    let mut host_signature = Signature::new(isa.default_call_conv());
+    host_signature.params.push(AbiParam::new(types::I64));
+    host_signature.params.extend(ty.params().iter().map(|&t| AbiParam::new(clif_type(t))));
+    host_signature.returns.extend([AbiParam::new(types::I64); 2]);
+    let host_signature = builder.import_signature(host_signature);
+    let host = builder.ins().load(types::I64, access.vm, host_context, field(offset_of!(VmHostContext, func)));
+    let call = builder.ins().call_indirect(host_signature, host, &params);
+    let [bits, trap_code] = *builder.inst_results(call) else { unreachable!("two results") };
+    builder.ins().brif(trap_code, failed, &[], done, &[]);
+
+    builder.switch_to_block(failed);
+    let trap_code = builder.ins().ireduce(types::I32, trap_code);
+    call_raise(&mut builder, isa, bits, trap_code);
+
+    builder.switch_to_block(done);
+    match ty.results() {
+        [] => builder.ins().return_(&[]),
+        [result, ..] => {
+            let value = from_bits(&mut builder, bits, *result);
+            builder.ins().return_(&[value])
+        }
+    };
+    builder.seal_all_blocks();
+    builder.finalize(isa.frontend_config());
+}
+
+/// The value whose bits are in the low end of `bits`.
+fn from_bits(builder: &mut FunctionBuilder<'_>, bits: Value, ty: ValType) -> Value {
+    let plain = MemFlagsData::new();
+    match clif_type(ty) {
+        types::I32 => builder.ins().ireduce(types::I32, bits),
+        types::F32 => {
+            let low = builder.ins().ireduce(types::I32, bits);
+            builder.ins().bitcast(types::F32, plain, low)
+        }
+        types::F64 => builder.ins().bitcast(types::F64, plain, bits),
+        _ => bits,
+    }
+}
+
+/// Ends the block by abandoning the wasm frames up to the innermost entry. `raise` needs no context.
+fn call_raise(builder: &mut FunctionBuilder<'_>, isa: &dyn TargetIsa, raise: Value, trap_code: Value) {
+    let signature = c_signature(isa.default_call_conv(), &[types::I64, types::I32], None);
+    let signature = builder.import_signature(signature);
+    builder.ins().call_indirect(signature, raise, &[raise, trap_code]);
+    builder.ins().trap(traps::to_cranelift(TrapCode::Unreachable));
 }
 
 /// The offset of a field as an immediate.

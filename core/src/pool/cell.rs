@@ -8,6 +8,7 @@
 
 use std::any::Any;
 use std::mem::MaybeUninit;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Weak;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,12 +16,43 @@ use super::thread;
 use super::warm::Lease;
 use crate::artifact::layout::{VmFuncRef, VmStore};
 use crate::error::{Error, Result, TrapCode, error};
+use crate::vm::limiter::{LimiterHook, Question, ResourceLimiter};
 use crate::vm::{entry, unwind};
 
 /// Why a host function did not return.
 pub enum Failure {
     Error(Error),
     Panic(Box<dyn Any + Send>),
+}
+
+/// Calls a function with the limiter that belongs to host data at an address.
+pub type Limiter = Box<dyn Fn(*mut u8, &mut dyn FnMut(&mut dyn ResourceLimiter)) + Send + Sync>;
+
+/// What a store with a limiter shows the layer below.
+static HOOK: LimiterHook = LimiterHook { ask };
+
+/// Asks the limiter of the cell behind `store`; a refusal by error or panic is recorded in the cell.
+///
+/// # Safety
+///
+/// The cell is open and used by this thread.
+unsafe fn ask(store: *mut VmStore, question: Question<'_>) -> Option<bool> {
+    // SAFETY: the caller vouches for the cell. The limiter gets the host data alone, which no reference into the cell
+    // overlaps.
+    let (cell, data) = unsafe {
+        let cell = &mut *StoreCell::from_vm(store);
+        let data = cell.data.value;
+        (cell, data)
+    };
+    let limiter = cell.limiter.as_ref()?;
+    let mut answer = Ok(true);
+    let asked = catch_unwind(AssertUnwindSafe(|| limiter(data, &mut |limiter| answer = question(limiter))));
+    cell.failure = match (asked, answer) {
+        (Ok(()), Ok(answer)) => return Some(answer),
+        (Ok(()), Err(error)) => Some(Failure::Error(error)),
+        (Err(panic), _) => Some(Failure::Panic(panic)),
+    };
+    None
 }
 
 /// The fixed part of a store. Compiled code sees its first field.
@@ -33,6 +65,7 @@ pub struct StoreCell {
     /// The engine's public part; this layer never looks inside.
     engine: Weak<dyn Any + Send + Sync>,
     failure: Option<Failure>,
+    limiter: Option<Limiter>,
     data: DataCell,
     /// Objects behind externrefs; an externref is an index plus one.
     externs: Vec<Box<dyn Any + Send + Sync>>,
@@ -52,11 +85,12 @@ impl StoreCell {
     /// A free cell.
     pub fn new(max_wasm_stack: usize, engine: Weak<dyn Any + Send + Sync>) -> Box<Self> {
         Box::new(StoreCell {
-            vm: VmStore { stack_limit: entry::NOT_ENTERED },
+            vm: VmStore { stack_limit: entry::NOT_ENTERED, limiter: std::ptr::null() },
             state: AtomicU64::new(0),
             max_wasm_stack,
             engine,
             failure: None,
+            limiter: None,
             data: DataCell::empty(),
             externs: Vec::new(),
             leases: Vec::new(),
@@ -83,7 +117,57 @@ impl StoreCell {
             self.externs.clear();
         }
         self.failure = None;
+        if self.limiter.is_some() {
+            self.limiter = None;
+            self.vm.limiter = std::ptr::null();
+        }
         self.data.clear();
+    }
+
+    /// Sets the limiter.
+    pub fn set_limiter(&mut self, limiter: Limiter) {
+        self.limiter = Some(limiter);
+        self.vm.limiter = (&raw const HOOK).cast();
+    }
+
+    /// Asks the limiter, if there is one, whether something may be made.
+    ///
+    /// # Errors
+    ///
+    /// The limiter's own, or `Limit` with what `refused` says.
+    ///
+    /// # Panics
+    ///
+    /// With the limiter's own panic.
+    pub fn ask_limiter(&mut self, question: Question<'_>, refused: impl FnOnce() -> Error) -> Result<()> {
+        if self.limiter.is_none() {
+            return Ok(());
+        }
+        // SAFETY: the cell is open and borrowed exclusively.
+        match unsafe { ask(self.vm(), question) } {
+            Some(true) => Ok(()),
+            Some(false) => Err(refused()),
+            None => Err(self.take_stop()),
+        }
+    }
+
+    /// Whether there is a limiter.
+    pub fn is_limited(&self) -> bool {
+        self.limiter.is_some()
+    }
+
+    /// Instances of the store.
+    pub fn leases(&self) -> &[Lease] {
+        &self.leases
+    }
+
+    /// The error with which the limiter answered.
+    ///
+    /// # Panics
+    ///
+    /// With the limiter's own panic.
+    pub fn take_stop(&mut self) -> Error {
+        self.take_failure(TrapCode::HostError.code())
     }
 
     /// Takes the host data out before [`StoreCell::close`].

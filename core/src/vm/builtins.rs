@@ -42,7 +42,7 @@ unsafe extern "C" fn memory_grow(context: *mut VmContext, index: u32, delta: u64
     // SAFETY: see above.
     unsafe {
         let definition = VmInstance::from_context(context).memory(index);
-        memory::owner(&*definition).grow(&mut *definition, delta).unwrap_or(u64::MAX)
+        memory::grow((*context).store, &mut *definition, delta).to_builtin()
     }
 }
 
@@ -81,7 +81,10 @@ unsafe extern "C" fn data_drop(context: *mut VmContext, segment: u32) {
 
 unsafe extern "C" fn table_grow(context: *mut VmContext, index: u32, delta: u64, init: u64) -> u64 {
     // SAFETY: see above.
-    unsafe { table::grow(&mut *VmInstance::from_context(context).table(index), delta, init).unwrap_or(u64::MAX) }
+    unsafe {
+        let definition = VmInstance::from_context(context).table(index);
+        table::grow((*context).store, &mut *definition, delta, init).to_builtin()
+    }
 }
 
 unsafe extern "C" fn table_fill(context: *mut VmContext, index: u32, to: u64, value: u64, len: u64) -> u32 {

@@ -23,12 +23,20 @@ use crate::artifact::layout::{
 };
 use crate::error::Result;
 
+/// The code of a host function.
+#[derive(Clone, Copy, Debug)]
+pub enum HostCode {
+    Slots(HostFn),
+    /// Takes its parameters in registers and returns a [`DirectResult`](crate::artifact::layout::DirectResult).
+    Direct(*const c_void),
+}
+
 /// What an imported entity is replaced with.
 #[derive(Clone, Copy, Debug)]
 pub enum ImportValue {
     /// A host function, called through the importing module's own trampoline.
     Host {
-        func: HostFn,
+        func: HostCode,
         data: *const c_void,
     },
     /// A function of another instance.
@@ -135,10 +143,14 @@ impl VmInstance {
             match *import {
                 ImportValue::Host { func, data } => {
                     let index = next(&mut functions);
-                    let code = module.host_call(module.info.functions[index as usize])?;
+                    let (func, direct) = match func {
+                        HostCode::Slots(func) => (func as *const c_void, false),
+                        HostCode::Direct(func) => (func, true),
+                    };
+                    let code = module.host_call(module.info.functions[index as usize], direct)?;
                     let place = self.part::<VmHostContext>(layout.host_context(index));
                     // SAFETY: see above.
-                    unsafe { place.write(VmHostContext { func: Some(func), data, caller: self.context.as_ptr() }) };
+                    unsafe { place.write(VmHostContext { func, data, caller: self.context.as_ptr() }) };
                     let import = VmFunctionImport { code, context: place.cast() };
                     // SAFETY: see above.
                     unsafe { self.part::<VmFunctionImport>(layout.function_import(index)).write(import) };
@@ -275,6 +287,11 @@ impl VmInstance {
     /// Memories that the instance defines, in order.
     pub fn memories(&self) -> &[LinearMemory] {
         &self.memories
+    }
+
+    /// Number of tables that the instance defines.
+    pub fn table_count(&self) -> usize {
+        self.tables.len()
     }
 
     /// Storage of the `index`-th table that the instance defines.

@@ -15,9 +15,10 @@ use std::ffi::c_void;
 use std::ops::Range;
 use std::ptr;
 
+use super::limiter::{self, Growth, Resource};
 use crate::artifact::info::MemoryType;
 use crate::artifact::layout::{
-    DIRTY_LINE_SHIFT, DIRTY_MAP_BYTES, MEMORY_GUARD_BYTES, MEMORY32_MAX_BYTES, VmMemory, WASM_PAGE_BYTES,
+    DIRTY_LINE_SHIFT, DIRTY_MAP_BYTES, MEMORY_GUARD_BYTES, MEMORY32_MAX_BYTES, VmMemory, VmStore, WASM_PAGE_BYTES,
 };
 use crate::error::Result;
 use crate::sys::{mmap::Reservation, page_size};
@@ -99,7 +100,7 @@ impl LinearMemory {
 
     /// Grows by `delta` pages. Returns the old size in pages, or `None` when a limit or the system forbids it; then the
     /// memory is as it was.
-    pub fn grow(&self, definition: &mut VmMemory, delta: u64) -> Option<u64> {
+    fn grow(&self, definition: &mut VmMemory, delta: u64) -> Option<u64> {
         let old = definition.length;
         let new = usize::try_from(delta.checked_mul(WASM_PAGE_BYTES)?).ok()?.checked_add(old)?;
         if new > self.limit_bytes {
@@ -204,4 +205,20 @@ pub unsafe fn copy(dst: &VmMemory, src: &VmMemory, to: u64, from: u64, len: u64)
 pub unsafe fn owner<'a>(definition: &VmMemory) -> &'a LinearMemory {
     // SAFETY: `owner` was set by `fresh_definition` and lives as long as the memory.
     unsafe { &*definition.owner.cast::<LinearMemory>() }
+}
+
+/// Grows a memory by `delta` pages if its type, the engine's limits and the store's limiter allow it. Sizes are in pages.
+///
+/// # Safety
+///
+/// The definition is that of a live memory which no other thread uses; the store is open and used by this thread.
+pub unsafe fn grow(store: *mut VmStore, definition: &mut VmMemory, delta: u64) -> Growth {
+    // SAFETY: passed on.
+    let memory = unsafe { owner(definition) };
+    let page = memory.ty.page_size();
+    let current = definition.length as u64;
+    let desired = delta.checked_mul(page).and_then(|grown| grown.checked_add(current));
+    let maximum = memory.ty.maximum.map(|pages| pages.saturating_mul(page));
+    // SAFETY: passed on.
+    unsafe { limiter::grow(store, Resource::Memory, (current, desired), maximum, || memory.grow(definition, delta)) }
 }

@@ -7,6 +7,7 @@
 //! | [`entry`] | into compiled code, with its stack limit |
 //! | [`memory`] [`table`] | linear memories with their dirty map; tables |
 //! | [`instance`] | the runtime's record of an instance, and its context |
+//! | [`limiter`] | what a host lets the instances of one store have |
 //! | [`builtins`] | functions that compiled code calls |
 //! | [`module`] | what all instances of a module share |
 //!
@@ -16,6 +17,7 @@ pub mod builtins;
 pub mod code;
 pub mod entry;
 pub mod instance;
+pub mod limiter;
 pub mod memory;
 pub mod module;
 pub mod table;

@@ -23,13 +23,15 @@ pub struct VmModule {
     functions: Vec<FunctionRange>,
     entries: Vec<Option<u32>>,
     host_calls: Vec<Option<u32>>,
+    direct_host_calls: Vec<Option<u32>>,
 }
 
 impl VmModule {
     /// Makes compiled code executable. `type_ids` are the engine-wide ids of `compiled.info.types`.
     pub fn load(compiled: Compiled, type_ids: Box<[u32]>) -> Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let Compiled { info, text, functions, entries, host_calls, traps, entry_sites, .. } = compiled;
+        let Compiled { info, text, functions, entries, host_calls, direct_host_calls, traps, entry_sites, .. } =
+            compiled;
         if type_ids.len() != info.types.len() {
             bail!(Bug, "{} type ids for {} types", type_ids.len(), info.types.len());
         }
@@ -42,6 +44,7 @@ impl VmModule {
             functions,
             entries,
             host_calls,
+            direct_host_calls,
             info,
         })
     }
@@ -59,9 +62,10 @@ impl VmModule {
         }
     }
 
-    /// Wasm-to-host trampoline for functions of type `type_index`.
-    pub fn host_call(&self, type_index: u32) -> Result<*const u8> {
-        match self.host_calls[type_index as usize] {
+    /// Wasm-to-host trampoline for functions of type `type_index`: for those that take slots, or for direct ones.
+    pub fn host_call(&self, type_index: u32, direct: bool) -> Result<*const u8> {
+        let trampolines = if direct { &self.direct_host_calls } else { &self.host_calls };
+        match trampolines[type_index as usize] {
             Some(offset) => Ok(self.code.address(offset)),
             None => bail!(Bug, "type {type_index} has no wasm-to-host trampoline"),
         }

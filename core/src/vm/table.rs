@@ -3,8 +3,9 @@
 use std::ffi::c_void;
 use std::ptr;
 
+use super::limiter::{self, Growth, Resource};
 use crate::artifact::info::TableType;
-use crate::artifact::layout::VmTable;
+use crate::artifact::layout::{VmStore, VmTable};
 use crate::error::{Result, TrapCode, error};
 
 /// The runtime's record of a table that some instance defines. Its [`VmTable`] lies in that instance's context.
@@ -135,12 +136,29 @@ pub unsafe fn copy(dst: *mut VmTable, src: *const VmTable, to: u64, from: u64, l
     Ok(())
 }
 
+/// Grows by `delta` elements of `value` if the table's type, the engine's limits and the store's limiter allow it.
+///
+/// # Safety
+///
+/// As for [`write`]; the store is open and used by this thread.
+pub unsafe fn grow(store: *mut VmStore, definition: &mut VmTable, delta: u64, value: u64) -> Growth {
+    let current = definition.length as u64;
+    // SAFETY: the caller vouches for the definition.
+    let maximum = unsafe { owner(definition) }.ty.maximum;
+    // SAFETY: passed on.
+    unsafe {
+        limiter::grow(store, Resource::Table, (current, current.checked_add(delta)), maximum, || {
+            extend(definition, delta, value)
+        })
+    }
+}
+
 /// Grows by `delta` elements of `value`. Returns the old size, or `None` when a limit forbids it.
 ///
 /// # Safety
 ///
 /// As for [`write`].
-pub unsafe fn grow(definition: &mut VmTable, delta: u64, value: u64) -> Option<u64> {
+unsafe fn extend(definition: &mut VmTable, delta: u64, value: u64) -> Option<u64> {
     // SAFETY: the caller vouches for the definition.
     let storage = unsafe { owner(definition) };
     let old = definition.length as u64;

@@ -6,9 +6,10 @@
 //! | `traps`, `stack`, `signals` | each trap by its code; instances, threads and the process live on |
 //! | `hosts` | host functions: values, errors, panics, nesting |
 //! | `handles`, `shared` | what outlived its store, or belongs to another, is an error and never another tenant |
-//! | `limits` | limits are kept, and say what they are |
+//! | `limits`, `limiter` | limits are kept, and say what they are |
 //! | `threads`, `leaks` | any thread may do anything that `Send` and `Sync` allow; nothing is left behind |
 //! | `bytes`, `segments`, `linking` | the bytes convention; segments and start; what instances of a store share |
+//! | `linker` | what a linker offers beyond definitions one by one; calls without checks |
 //!
 //! Engines are paranoid (they compare each slot with its image after each reset, and abort on a difference) unless a
 //! test says why not.
@@ -19,7 +20,9 @@ mod hosts;
 mod isolation;
 mod kit;
 mod leaks;
+mod limiter;
 mod limits;
+mod linker;
 mod linking;
 mod program;
 mod random;

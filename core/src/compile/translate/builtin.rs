@@ -2,13 +2,15 @@
 
 use std::mem::offset_of;
 
+use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I32, I64};
 use cranelift_codegen::ir::{InstBuilder, Type, Value};
 
 use super::Translator;
-use crate::artifact::layout::{VmBuiltins, VmContext};
+use crate::artifact::layout::{GROW_STOPPED, VmBuiltins, VmContext};
 use crate::compile::abi;
 use crate::compile::trampoline::field;
+use crate::error::TrapCode;
 
 /// A function of [`VmBuiltins`]: its place, its parameters after the context, and its result.
 pub(super) struct Builtin {
@@ -67,6 +69,17 @@ impl Translator<'_, '_> {
     /// Calls a builtin that returns a value.
     pub(super) fn call_builtin_value(&mut self, builtin: &Builtin, args: &[Value]) -> Value {
         self.call_builtin(builtin, args).expect("the builtin has a result")
+    }
+
+    /// Calls a `grow` builtin: gives the old size, or -1.
+    pub(super) fn call_grow_builtin(&mut self, builtin: &Builtin, args: &[Value]) -> Value {
+        let old = self.call_builtin_value(builtin, args);
+        let stopped = self.builder.ins().icmp_imm_s(IntCC::Equal, old, GROW_STOPPED as i64);
+        let code = self.builder.ins().iconst(I32, i64::from(TrapCode::HostError.code()));
+        let none = self.builder.ins().iconst(I32, 0);
+        let code = self.builder.ins().select(stopped, code, none);
+        self.raise_if_nonzero(code);
+        old
     }
 
     /// Calls a builtin that returns 0 or a trap code, and raises the trap.

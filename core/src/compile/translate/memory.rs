@@ -63,7 +63,7 @@ impl Translator<'_, '_> {
             O::MemoryGrow { mem } => {
                 let delta = self.pop();
                 let (memory, delta) = (self.index_const(mem), self.widen(delta));
-                let old = self.call_builtin_value(&builtin::MEMORY_GROW, &[memory, delta]);
+                let old = self.call_grow_builtin(&builtin::MEMORY_GROW, &[memory, delta]);
                 let old = self.builder.ins().ireduce(I32, old);
                 self.push(old);
             }

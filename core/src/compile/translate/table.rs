@@ -42,7 +42,7 @@ impl Translator<'_, '_> {
             O::TableGrow { table } => {
                 let (value, delta) = self.pop2();
                 let (table, delta) = (self.index_const(table), self.widen(delta));
-                let old = self.call_builtin_value(&builtin::TABLE_GROW, &[table, delta, value]);
+                let old = self.call_grow_builtin(&builtin::TABLE_GROW, &[table, delta, value]);
                 let old = self.builder.ins().ireduce(types::I32, old);
                 self.push(old);
             }
