@@ -65,6 +65,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "NAME")]
     pub invoke: Option<String>,
 
+    /// Go on without imports that nothing defines
+    #[arg(long, value_name = "WHAT")]
+    pub unknown_imports: Option<UnknownImports>,
+
     /// The module, and the arguments for it
     #[arg(value_name = "FILE", required = true, trailing_var_arg = true, value_hint = ValueHint::FilePath)]
     file_and_args: Vec<OsString>,
@@ -80,6 +84,15 @@ pub struct RunArgs {
 
     #[command(flatten)]
     pub engine: EngineOptions,
+}
+
+/// What becomes of imports that nothing defines.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum UnknownImports {
+    /// Functions whose call ends the run with an error
+    Trap,
+    /// Functions that return zeroes and nulls, globals of zero, empty memories and tables
+    Default,
 }
 
 impl RunArgs {

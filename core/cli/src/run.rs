@@ -5,7 +5,7 @@ use std::io::Write;
 
 use instar::{ErrorKind, ExternType, FuncType, Instance, Linker, Module, Store, Val};
 
-use crate::args::RunArgs;
+use crate::args::{RunArgs, UnknownImports};
 use crate::failure::{Failure, Result};
 use crate::input::Input;
 use crate::load;
@@ -42,7 +42,7 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     let module = load::module(&engine, &input)?;
     let plan = plan(&module, &input, args.invoke.as_deref(), args.args())?;
     #[cfg(feature = "wasi")]
-    let (linker, mut store) = {
+    let (mut linker, mut store) = {
         // With --invoke, the arguments are the function's.
         let program_args = if args.invoke.is_some() { &[] } else { args.args() };
         let host = args.grants.host(args.file(), program_args)?;
@@ -51,8 +51,13 @@ pub fn run(args: &RunArgs) -> Result<u8> {
         (linker, Store::new(&engine, host))
     };
     #[cfg(not(feature = "wasi"))]
-    let (linker, mut store) = (Linker::new(&engine), Store::new(&engine, ()));
-    let ended = execute(&linker, &mut store, &module, &plan);
+    let (mut linker, mut store) = (Linker::new(&engine), Store::new(&engine, ()));
+    let defined = match args.unknown_imports {
+        None => Ok(()),
+        Some(UnknownImports::Trap) => linker.define_unknown_imports_as_traps(&module),
+        Some(UnknownImports::Default) => linker.define_unknown_imports_as_default_values(&mut store, &module),
+    };
+    let ended = defined.and_then(|()| execute(&linker, &mut store, &module, &plan));
     // Instances end before the results are said: what the program holds open is closed then.
     drop(store);
     match ended {
@@ -62,7 +67,7 @@ pub fn run(args: &RunArgs) -> Result<u8> {
             if let Some(code) = crate::wasi::exit_code(&error) {
                 return Ok(code);
             }
-            Err(explain(error, &input))
+            Err(explain(error, &input, args))
         }
     }
 }
@@ -89,11 +94,15 @@ fn execute<T: 'static>(
     Ok(Vec::new())
 }
 
-fn explain(error: instar::Error, input: &Input) -> Failure {
+fn explain(error: instar::Error, input: &Input, args: &RunArgs) -> Failure {
     match error.kind() {
-        ErrorKind::Link => Failure::from(error)
-            .in_file(input.shown())
-            .or_hint("the program defines WASI preview 1 and nothing else; other imports need a host of their own"),
+        ErrorKind::Link => {
+            let failure = Failure::from(error).in_file(input.shown());
+            match args.unknown_imports {
+                None => failure.or_hint("such modules need a host of their own; --unknown-imports trap tries without"),
+                Some(_) => failure.or_hint("such modules need a host of their own"),
+            }
+        }
         _ => error.into(),
     }
 }

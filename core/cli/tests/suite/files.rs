@@ -77,7 +77,7 @@ fn text_modules_have_line_and_column() {
 fn a_file_without_the_right_to_read_it() {
     use std::os::unix::fs::PermissionsExt;
     let folder = Folder::with("x.wat", "(module)");
-    std::fs::set_permissions(folder.path().join("x.wat"), PermissionsExt::from_mode(0)).unwrap();
+    std::fs::set_permissions(folder.path().join("x.wat"), PermissionsExt::from_mode(0o000)).unwrap();
     // The superuser may read it all the same.
     if std::fs::read(folder.path().join("x.wat")).is_err() {
         all_fail(&folder, "x.wat", &["Permission denied"]);

@@ -104,6 +104,25 @@ fn a_missing_import_is_named_with_its_type() {
 }
 
 #[test]
+fn a_module_can_run_without_its_imports() {
+    let folder = Folder::with(
+        "x.wat",
+        r#"(module
+            (import "env" "f" (func $f (result i32)))
+            (func (export "without") (result i32) (i32.const 1))
+            (func (export "with") (result i32) (call $f)))"#,
+    );
+    folder.instar("--invoke without x.wat").fails(1, &["env.f", "--unknown-imports trap"]);
+    assert_eq!(folder.instar("--unknown-imports trap --invoke without x.wat").prints(), "1\n");
+    folder.instar("--unknown-imports trap --invoke with x.wat").fails(1, &["the guest called `env.f`"]);
+    assert_eq!(folder.instar("--unknown-imports default --invoke with x.wat").prints(), "0\n");
+    folder.instar("--unknown-imports maybe x.wat").is_usage(&["trap", "default"]);
+    folder.write("memory.wat", r#"(module (import "env" "m" (memory 1)) (func (export "_start")))"#);
+    folder.instar("run --unknown-imports trap memory.wat").fails(1, &["env.m", "memory"]);
+    assert_eq!(folder.instar("run --unknown-imports default memory.wat").prints(), "");
+}
+
+#[test]
 fn the_file_is_recognised_by_its_contents() {
     let folder = math();
     std::fs::copy(folder.path().join("math.wat"), folder.path().join("math.txt")).unwrap();
