@@ -73,19 +73,12 @@ impl Grants {
     pub fn host(&self, program: &Path, args: &[OsString]) -> Result<Host> {
         let mut builder = WasiCtxBuilder::new();
         builder.inherit_stdio();
-        let name = program.file_name().map_or(program.to_string_lossy(), |name| name.to_string_lossy());
-        builder.arg(name);
-        for (i, arg) in args.iter().enumerate() {
-            builder.arg(arg.to_str().ok_or_else(|| {
-                Failure::new(format_args!(
-                    "argument {} of the program is not UTF-8: {}",
-                    i + 1,
-                    text::name(&arg.to_string_lossy())
-                ))
-            })?);
+        builder.arg(program.file_name().unwrap_or(program.as_os_str()).as_encoded_bytes());
+        for arg in args {
+            builder.arg(arg.as_encoded_bytes());
         }
         for variable in &self.variables {
-            builder.env(&variable.name, variable.value()?);
+            builder.env(&variable.name, variable.value()?.as_encoded_bytes());
         }
         for directory in &self.directories {
             directory.open(&mut builder)?;
@@ -95,20 +88,15 @@ impl Grants {
 }
 
 impl Variable {
-    fn value(&self) -> Result<String> {
-        let name = text::name(&self.name);
-        match (&self.value, std::env::var(&self.name)) {
-            (Some(value), _) => Ok(value.clone()),
-            (None, Ok(value)) => Ok(value),
-            (None, Err(std::env::VarError::NotPresent)) => {
-                Err(Failure::new(format_args!("--env {name}: there is no such variable to inherit"))
-                    .or_hint(format_args!("give it a value: --env {name}=VALUE")))
-            }
-            (None, Err(std::env::VarError::NotUnicode(_))) => {
-                Err(Failure::new(format_args!("--env {name}: its value is not UTF-8"))
-                    .or_hint(format_args!("give it another value: --env {name}=VALUE")))
-            }
-        }
+    fn value(&self) -> Result<OsString> {
+        let inherited = || {
+            let name = text::name(&self.name);
+            std::env::var_os(&self.name).ok_or_else(|| {
+                Failure::new(format_args!("--env {name}: there is no such variable to inherit"))
+                    .or_hint(format_args!("give it a value: --env {name}=VALUE"))
+            })
+        };
+        self.value.as_ref().map_or_else(inherited, |value| Ok(value.into()))
     }
 }
 
@@ -141,8 +129,7 @@ pub fn define(linker: &mut Linker<Host>) -> instar::Result<()> {
 
 /// The exit code, if this error is a program's wish to end.
 pub fn exit_code(error: &instar::Error) -> Option<u8> {
-    // As for native programs: the system keeps 8 bits.
-    error.downcast_ref::<I32Exit>().map(|exit| exit.0 as u8)
+    error.downcast_ref::<I32Exit>().map(|exit| exit.process_exit_code() as u8)
 }
 
 #[cfg(test)]

@@ -1,9 +1,17 @@
 //! The program as its users see it: arguments in; exit code, stdout and stderr out.
 
+#[cfg(feature = "artifact")]
+mod compile;
 mod files;
 mod inspect;
 mod kit;
+#[cfg(feature = "objdump")]
+mod objdump;
 mod output;
 mod run;
+#[cfg(feature = "script")]
+mod script;
 mod usage;
 mod validate;
+#[cfg(feature = "wasi")]
+mod wasi;
