@@ -1,5 +1,7 @@
 //! [`Config`]: what an engine is built from. Checked in one place, `Engine::new`.
 
+use crate::artifact::layout::WASM_PAGE_BYTES;
+use crate::artifact::plan::{ADDRESS_SPACE_MAX, MemorySettings};
 use crate::error::{Result, bail};
 
 /// Choices that change the compiled code. Recorded with it: code runs only in an engine with the same choices.
@@ -122,7 +124,7 @@ features! {
 }
 
 impl Features {
-    /// No feature that can be switched.
+    #[cfg(test)]
     pub const NONE: Features = Features(0);
 
     /// Whether all features of `other` are in `self`.
@@ -130,7 +132,6 @@ impl Features {
         self.0 & other.0 == other.0
     }
 
-    #[allow(dead_code)]
     /// The features as a number that stays the same from version to version.
     pub fn bits(self) -> u32 {
         self.0
@@ -178,6 +179,36 @@ impl Default for Tunables {
             address_map: true,
             debug_verifier: false,
         }
+    }
+}
+
+impl Tunables {
+    /// How memories are laid out and accessed.
+    pub(crate) fn memory_settings(&self) -> MemorySettings {
+        MemorySettings {
+            reservation: self.memory_reservation,
+            guard: self.memory_guard_size,
+            signals: self.signals_based_traps,
+            tracked: self.dirty_tracking != DirtyTracking::Off,
+        }
+    }
+
+    fn check_sizes(&self) -> Result<()> {
+        for (name, bytes) in
+            [("memory_reservation", self.memory_reservation), ("memory_guard_size", self.memory_guard_size)]
+        {
+            if bytes > ADDRESS_SPACE_MAX {
+                bail!(Config, "{name} is {bytes} bytes; it must be at most {ADDRESS_SPACE_MAX} (64 TiB)");
+            }
+        }
+        let sum = self.memory_reservation + self.memory_guard_size;
+        if sum > ADDRESS_SPACE_MAX {
+            bail!(
+                Config,
+                "memory_reservation and memory_guard_size are {sum} bytes together; they must be at most {ADDRESS_SPACE_MAX} (64 TiB)"
+            );
+        }
+        Ok(())
     }
 }
 
@@ -251,15 +282,16 @@ impl Config {
         self
     }
 
-    /// Address space that each memory reserves, in bytes. Default 4 GiB. Accesses to memories that cannot outgrow their
-    /// reservation need no check; with less, compiled code checks bounds.
+    /// Address space that each memory reserves, in bytes, rounded up to 64 KiB. Default 4 GiB, at most 64 TiB. With 4 GiB
+    /// or more, accesses to memories with 32-bit addresses and pages of 64 KiB need no check; with less, compiled code
+    /// checks bounds. A memory that outgrows its reservation moves to a larger one, which copies it.
     pub fn memory_reservation(&mut self, bytes: u64) -> &mut Self {
         self.tunables.memory_reservation = bytes;
         self
     }
 
-    /// Inaccessible bytes after each memory's reservation. Default 32 MiB. Constant offsets below it need no check of
-    /// their own.
+    /// Inaccessible bytes after each memory's reservation, rounded up to 64 KiB. Default 32 MiB, at most 64 TiB together
+    /// with the reservation. Constant offsets below it need no check of their own.
     pub fn memory_guard_size(&mut self, bytes: u64) -> &mut Self {
         self.tunables.memory_guard_size = bytes;
         self
@@ -296,7 +328,8 @@ impl Config {
         self
     }
 
-    /// Largest size of a linear memory in WebAssembly pages of 64 KiB, whatever the module allows. Default 65 536 (4 GiB).
+    /// Largest size of a linear memory in units of 64 KiB, whatever the module allows and whatever its pages are. Default
+    /// 65 536 (4 GiB), which is also the largest size of memories with 32-bit addresses; at most 2^30 (64 TiB).
     pub fn max_memory_pages(&mut self, pages: u64) -> &mut Self {
         self.max_memory_pages = pages;
         self
@@ -329,10 +362,11 @@ impl Config {
         if self.max_instances == 0 {
             bail!(Config, "max_instances is 0; it must be at least 1");
         }
-        if self.max_memory_pages > 65_536 {
-            bail!(Config, "max_memory_pages is {}; a 32-bit memory has at most 65536", self.max_memory_pages);
+        if self.max_memory_pages > ADDRESS_SPACE_MAX / WASM_PAGE_BYTES {
+            let limit = ADDRESS_SPACE_MAX / WASM_PAGE_BYTES;
+            bail!(Config, "max_memory_pages is {}; it must be at most {limit} (64 TiB)", self.max_memory_pages);
         }
-        Ok(())
+        self.tunables.check_sizes()
     }
 
     pub(crate) fn tunables(&self) -> Tunables {
@@ -347,8 +381,13 @@ impl Config {
         self.max_instances
     }
 
-    pub(crate) fn memory_limit_pages(&self) -> u64 {
-        self.max_memory_pages
+    pub(crate) fn memory_limit_bytes(&self) -> u64 {
+        self.max_memory_pages * WASM_PAGE_BYTES
+    }
+
+    /// Whether slots are kept for the next instance.
+    pub(crate) fn keeps_slots(&self) -> bool {
+        self.allocation_strategy == InstanceAllocationStrategy::Pooling
     }
 
     pub(crate) fn table_limit_elements(&self) -> u64 {

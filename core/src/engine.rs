@@ -67,7 +67,9 @@ impl Engine {
     /// signal handlers.
     pub fn new(config: &Config) -> Result<Self> {
         config.check()?;
-        unwind::install()?;
+        if config.tunables().signals_based_traps {
+            unwind::install()?;
+        }
         #[cfg(feature = "compile")]
         let compiler = Compiler::new(&config.tunables())?;
         Ok(Engine(Arc::new_cyclic(|owner: &Weak<Inner>| {
@@ -98,8 +100,9 @@ impl Engine {
 
     pub(crate) fn limits(&self) -> InstanceLimits {
         InstanceLimits {
-            memory_pages: self.0.config.memory_limit_pages(),
+            memory_bytes: self.0.config.memory_limit_bytes(),
             table_elements: self.0.config.table_limit_elements(),
+            memories: self.0.config.tunables().memory_settings(),
         }
     }
 

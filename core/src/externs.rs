@@ -1,6 +1,7 @@
 //! [`Extern`]: what can be imported and exported; and the matching of imports.
 
 use crate::artifact::info::{EntityIndex, ExternType};
+use crate::artifact::layout::WASM_PAGE_BYTES;
 use crate::error::Result;
 use crate::func::Func;
 use crate::global::Global;
@@ -77,9 +78,13 @@ pub(crate) fn matches(wanted: &ExternType, given: &ExternType) -> bool {
     match (wanted, given) {
         (ExternType::Func(w), ExternType::Func(g)) => w == g,
         (ExternType::Global(w), ExternType::Global(g)) => w == g,
-        (ExternType::Memory(w), ExternType::Memory(g)) => limits_match((w.minimum, w.maximum), (g.minimum, g.maximum)),
+        (ExternType::Memory(w), ExternType::Memory(g)) => {
+            (w.memory64, w.shared, w.page_size_log2) == (g.memory64, g.shared, g.page_size_log2)
+                && limits_match((w.minimum, w.maximum), (g.minimum, g.maximum))
+        }
         (ExternType::Table(w), ExternType::Table(g)) => {
-            w.element == g.element && limits_match((w.minimum, w.maximum), (g.minimum, g.maximum))
+            (w.element, w.table64) == (g.element, g.table64)
+                && limits_match((w.minimum, w.maximum), (g.minimum, g.maximum))
         }
         _ => false,
     }
@@ -91,10 +96,19 @@ pub(crate) fn describe(ty: &ExternType) -> String {
         Some(max) => format!("{min} to {max} {unit}"),
         None => format!("at least {min} {unit}"),
     };
+    let wide = |wide: bool| if wide { "64-bit " } else { "" };
     match ty {
         ExternType::Func(ty) => format!("function {ty}"),
-        ExternType::Memory(ty) => format!("memory of {}", limits(ty.minimum, ty.maximum, "pages")),
-        ExternType::Table(ty) => format!("table of {} {}", limits(ty.minimum, ty.maximum, "elements"), ty.element),
+        ExternType::Memory(ty) => {
+            let unit =
+                if ty.page_size() == WASM_PAGE_BYTES { "pages" } else { &format!("pages of {} bytes", ty.page_size()) };
+            let shared = if ty.shared { "shared " } else { "" };
+            format!("{}{shared}memory of {}", wide(ty.memory64), limits(ty.minimum, ty.maximum, unit))
+        }
+        ExternType::Table(ty) => {
+            let limits = limits(ty.minimum, ty.maximum, "elements");
+            format!("{}table of {limits} {}", wide(ty.table64), ty.element)
+        }
         ExternType::Global(ty) => format!("{} global {}", if ty.mutable { "mutable" } else { "constant" }, ty.content),
     }
 }

@@ -3,7 +3,7 @@
 use std::ptr::NonNull;
 
 use crate::artifact::info::MemoryType;
-use crate::artifact::layout::{VmMemory, WASM_PAGE_BYTES};
+use crate::artifact::layout::VmMemory;
 use crate::error::{Result, bail, error};
 use crate::pool::cell::StoreCell;
 use crate::store::{AsContext, AsContextMut, StoreOpaque};
@@ -58,13 +58,23 @@ impl Memory {
         Ok(MemoryType { minimum: definition.length as u64 / ty.page_size(), ..ty })
     }
 
-    /// Size in WebAssembly pages of 64 KiB.
+    /// The type, with the current size as its minimum.
     ///
     /// # Errors
     ///
     /// `StaleHandle` when the memory belongs to another store. So do all other methods.
+    pub fn ty(&self, store: impl AsContext) -> Result<MemoryType> {
+        self.current_type(store.as_context().opaque())
+    }
+
+    /// Size in the memory's pages: of 64 KiB, unless its type says otherwise.
     pub fn size(&self, store: impl AsContext) -> Result<u64> {
-        Ok(self.data_size(store)? as u64 / WASM_PAGE_BYTES)
+        Ok(self.ty(store)?.minimum)
+    }
+
+    /// Size of the memory's pages in bytes.
+    pub fn page_size(&self, store: impl AsContext) -> Result<u64> {
+        Ok(self.ty(store)?.page_size())
     }
 
     /// Size in bytes.
@@ -98,7 +108,7 @@ impl Memory {
             .ok_or_else(|| out_of_bounds("write", address, bytes.len(), definition))
     }
 
-    /// Grows by `pages`; gives the old size in pages.
+    /// Grows by `pages` of the memory's own size; gives the old size in pages.
     ///
     /// # Errors
     ///

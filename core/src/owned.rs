@@ -170,7 +170,7 @@ impl<T: 'static> OwnedInstance<T> {
             .ok_or_else(|| out_of_bounds("write", address, bytes.len(), definition))
     }
 
-    /// Grows a memory by `pages` of 64 KiB; gives the old size in pages.
+    /// Grows a memory by `pages` of its own size (64 KiB, unless its type says otherwise); gives the old size in pages.
     ///
     /// # Errors
     ///

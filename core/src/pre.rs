@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use crate::artifact::info::{EntityIndex, FuncType, ModuleInfo};
-use crate::artifact::layout::{VmFuncRef, VmMemory};
+use crate::artifact::layout::{VmFuncRef, VmMemory, WASM_PAGE_BYTES};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result, TrapCode, bail, error};
 use crate::func::check_raw;
@@ -75,7 +75,7 @@ impl<T: 'static> InstancePre<T> {
             keeps: Box::new((keeps, module.clone())),
             paranoid: engine.config().is_paranoid(),
         };
-        let pool = PoolHandle::new(recipe, engine.pool().clone(), store.is_none());
+        let pool = PoolHandle::new(recipe, engine.pool().clone(), store.is_none() && engine.config().keeps_slots());
         Ok(InstancePre { inner: Arc::new(Inner { pool, module: module.clone(), store }), _data: PhantomData })
     }
 
@@ -259,9 +259,17 @@ impl<T: 'static> InstancePre<T> {
 /// Checks what a module's memories and tables need at once against the engine's limits.
 fn check_limits(info: &ModuleInfo, limits: InstanceLimits) -> Result<()> {
     for (i, ty) in info.memories.iter().enumerate().skip(info.imported_memories as usize) {
-        if ty.minimum > limits.memory_pages {
-            let (need, limit) = (ty.minimum, limits.memory_pages);
-            bail!(Limit, "memory {i} starts with {need} pages, but max_memory_pages is {limit}");
+        if ty.minimum_bytes() > limits.memory_bytes {
+            let (need, limit) = (ty.minimum, limits.memory_bytes / WASM_PAGE_BYTES);
+            match ty.page_size() {
+                WASM_PAGE_BYTES => {
+                    bail!(Limit, "memory {i} starts with {need} pages, but max_memory_pages is {limit}")
+                }
+                size => bail!(
+                    Limit,
+                    "memory {i} starts with {need} pages of {size} bytes, but max_memory_pages is {limit} (pages of 65536 bytes)"
+                ),
+            }
         }
     }
     for (i, table) in info.tables.iter().enumerate().skip(info.imported_tables as usize) {
@@ -342,23 +350,30 @@ unsafe fn apply_segments(instance: &VmInstance, image: &InstanceImage) -> Result
     for &i in image.dynamic_elements() {
         let segment = &module.info.element_segments[i as usize];
         if let crate::artifact::info::SegmentMode::Active { target, offset } = &segment.mode {
-            let at = instance.evaluate_word(offset);
+            let wide = module.info.tables[*target as usize].ty.table64;
+            let at = segment_offset(instance.evaluate_word(offset), wide);
             // SAFETY: the instance does not run yet.
-            unsafe { write_elements(instance, *target, segment, u64::from(at as u32), 0, segment.elements.len()) }
+            unsafe { write_elements(instance, *target, segment, at, 0, segment.elements.len()) }
                 .map_err(Error::trap)?;
         }
     }
     for &i in image.dynamic_data() {
         let segment = &module.info.data_segments[i as usize];
         if let crate::artifact::info::SegmentMode::Active { target, offset } = &segment.mode {
-            let at = instance.evaluate_word(offset);
+            let wide = module.info.memories[*target as usize].memory64;
+            let at = segment_offset(instance.evaluate_word(offset), wide);
             let bytes = &module.info.data[segment.bytes.clone()];
             // SAFETY: the instance does not run yet; the bytes are the module's.
-            unsafe { memory::write(&*instance.memory(*target), u64::from(at as u32), bytes) }
+            unsafe { memory::write(&*instance.memory(*target), at, bytes) }
                 .ok_or_else(|| Error::trap(TrapCode::MemoryOutOfBounds))?;
         }
     }
     Ok(())
+}
+
+/// The offset of a segment: the bits of an address of 64 or of 32 bits.
+fn segment_offset(bits: u64, wide: bool) -> u64 {
+    if wide { bits } else { u64::from(bits as u32) }
 }
 
 fn missing(info: &ModuleInfo, name: &str, kind: &str, is_kind: fn(EntityIndex) -> bool) -> Error {

@@ -34,7 +34,15 @@ pub(crate) fn func<T: 'static>(store: impl AsContextMut<Data = T>, func: HostFun
 /// A memory of the store.
 pub(crate) fn memory<T: 'static>(store: impl AsContextMut<Data = T>, ty: MemoryType) -> Result<Memory> {
     let mut encoder = Encoder::new();
-    encoder.section(5, [vec![1], limits(ty.minimum, ty.maximum)].concat());
+    if ty.shared || !matches!(ty.page_size_log2, 0 | 16) {
+        bail!(Unsupported, "host-made memories that are shared, or whose pages have neither 1 nor 65536 bytes");
+    }
+    let mut memory = [vec![1], limits(ty.minimum, ty.maximum, ty.memory64)].concat();
+    if ty.page_size_log2 != 16 {
+        memory[1] |= 8;
+        memory.push(ty.page_size_log2);
+    }
+    encoder.section(5, memory);
     match make(store, encoder.export(0x02), Vec::new(), Vec::new())? {
         Extern::Memory(memory) => Ok(memory),
         _ => bail!(Bug, "a synthetic module exports something else"),
@@ -44,7 +52,10 @@ pub(crate) fn memory<T: 'static>(store: impl AsContextMut<Data = T>, ty: MemoryT
 /// A table of nulls of the store.
 pub(crate) fn table<T: 'static>(store: impl AsContextMut<Data = T>, ty: TableType) -> Result<Table> {
     let mut encoder = Encoder::new();
-    encoder.section(4, [vec![1, val_type(ValType::Ref(ty.element))?], limits(ty.minimum, ty.maximum)].concat());
+    encoder.section(
+        4,
+        [vec![1, val_type(ValType::Ref(ty.element))?], limits(ty.minimum, ty.maximum, ty.table64)].concat(),
+    );
     match make(store, encoder.export(0x01), Vec::new(), Vec::new())? {
         Extern::Table(table) => Ok(table),
         _ => bail!(Bug, "a synthetic module exports something else"),
@@ -124,8 +135,8 @@ fn leb(out: &mut Vec<u8>, mut value: u64) {
     }
 }
 
-fn limits(minimum: u64, maximum: Option<u64>) -> Vec<u8> {
-    let mut out = vec![u8::from(maximum.is_some())];
+fn limits(minimum: u64, maximum: Option<u64>, wide: bool) -> Vec<u8> {
+    let mut out = vec![u8::from(maximum.is_some()) | u8::from(wide) << 2];
     leb(&mut out, minimum);
     if let Some(maximum) = maximum {
         leb(&mut out, maximum);

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::layout::GlobalPlace;
+use super::layout::{GlobalPlace, MEMORY32_MAX_BYTES};
 
 /// A value type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -196,6 +196,19 @@ impl MemoryType {
     pub const fn page_size(&self) -> u64 {
         1 << self.page_size_log2
     }
+
+    /// The minimum in bytes; `u64::MAX` when it is more than that.
+    pub(crate) fn minimum_bytes(&self) -> u64 {
+        self.minimum.saturating_mul(self.page_size())
+    }
+
+    /// Largest size in bytes that the type allows; `u64::MAX` when it is more than that. The size in pages fits an
+    /// address.
+    pub(crate) fn maximum_bytes(&self) -> u64 {
+        let addressable =
+            if self.memory64 { u64::MAX } else { MEMORY32_MAX_BYTES.min(u64::from(u32::MAX) * self.page_size()) };
+        self.maximum.map_or(u64::MAX, |pages| pages.saturating_mul(self.page_size())).min(addressable)
+    }
 }
 
 /// The type of a table.
@@ -212,6 +225,12 @@ impl TableType {
     /// A table with 32-bit indices.
     pub const fn new(element: RefType, minimum: u64, maximum: Option<u64>) -> Self {
         TableType { element, minimum, maximum, table64: false }
+    }
+
+    /// Largest number of elements that the type allows.
+    pub(crate) fn maximum_elements(&self) -> u64 {
+        let addressable = if self.table64 { u64::MAX } else { u64::from(u32::MAX) };
+        self.maximum.unwrap_or(addressable).min(addressable)
     }
 }
 

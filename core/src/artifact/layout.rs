@@ -40,13 +40,9 @@ pub const DIRTY_SPILL_BYTES: usize = 16;
 pub const WASM_PAGE_BYTES: u64 = 65_536;
 /// Largest size of a 32-bit memory in bytes.
 pub const MEMORY32_MAX_BYTES: u64 = 1 << 32;
-/// Distance from the first byte of a memory's dirty map to the first byte of the memory: one map byte for each line of
-/// a 4 GiB memory.
+/// Distance from the first byte of a memory's dirty map to the first byte of the memory, for memories whose plan says
+/// `DirtyMap::Below`: one map byte for each line of a 4 GiB memory.
 pub const DIRTY_MAP_BYTES: usize = (MEMORY32_MAX_BYTES >> DIRTY_LINE_SHIFT) as usize;
-
-/// Inaccessible bytes after the 4 GiB that a 32-bit index can reach, so that accesses with a constant offset below this
-/// need no check.
-pub const MEMORY_GUARD_BYTES: usize = 32 << 20;
 
 /// What every entry trampoline looks like: `(function reference, slots) -> 0 or a trap code`.
 ///
@@ -103,15 +99,17 @@ pub struct VmFunctionImport {
     pub context: *mut c_void,
 }
 
-/// A linear memory, defined or host-made.
+/// A linear memory, defined or host-made. How it is accessed is in its `MemoryPlan`.
 #[repr(C)]
 pub struct VmMemory {
-    /// First byte of the memory; its dirty map lies `DIRTY_MAP_BYTES` below. Never changes while the memory lives.
+    /// First byte of the memory. Changes only when the memory grows, and only if its plan says that it moves.
     pub base: *mut u8,
     /// Current size in bytes.
     pub length: usize,
     /// The runtime's own record of the memory; compiled code never looks inside.
     pub owner: *mut c_void,
+    /// First byte of the dirty map, one byte for each line; null when writes are not tracked. Changes with the base.
+    pub map: *mut u8,
 }
 
 /// A table of `funcref` (`*const VmFuncRef` or 0) or `externref` (arena index plus one, or 0), 8 bytes each.

@@ -5,5 +5,6 @@
 pub mod code;
 pub mod info;
 pub mod layout;
+pub mod plan;
 
 pub use code::{Compiled, EntrySite, FunctionRange, TrapSite};

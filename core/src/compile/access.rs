@@ -23,7 +23,7 @@ pub(super) struct Access {
     pub func_ref: MemFlagsData,
     /// Fields that the runtime changes during calls: sizes, addresses of tables.
     pub vm: MemFlagsData,
-    /// Linear memory: any alignment, faults when out of bounds.
+    /// Linear memory: any alignment; with signals, faults when out of bounds.
     pub heap: MemFlagsData,
     /// Dirty maps. Only ever written by compiled code.
     pub mark: MemFlagsData,
@@ -34,11 +34,13 @@ pub(super) struct Access {
     pub stack: MemFlagsData,
     table_region: AliasRegion,
     vm_region: AliasRegion,
+    signals: bool,
 }
 
 impl Access {
     /// Declares the regions in `func`.
-    pub fn new(func: &mut Function) -> Self {
+    /// `signals`: whether faults become traps. If not, all accesses are checked before and marked as not faulting.
+    pub fn new(func: &mut Function, signals: bool) -> Self {
         let mut number = 0;
         let [vm, heap, mark, table, table_flag, global, stack] = REGIONS.map(|description| {
             number += 1;
@@ -52,7 +54,7 @@ impl Access {
             vm: within(vm),
             heap: MemFlagsData::new()
                 .with_endianness(Endianness::Little)
-                .with_trap_code(Some(traps::to_cranelift(TrapCode::MemoryOutOfBounds)))
+                .with_trap_code(signals.then_some(traps::to_cranelift(TrapCode::MemoryOutOfBounds)))
                 .with_alias_region(Some(heap)),
             mark: within(mark),
             table_flag: within(table_flag),
@@ -60,23 +62,24 @@ impl Access {
             stack: within(stack),
             table_region: table,
             vm_region: vm,
+            signals,
         }
     }
 
     /// An element of a table, whose address is null when the index was out of bounds: then it traps with `code`.
     pub fn table_element(&self, code: TrapCode) -> MemFlagsData {
-        faulting(code).with_alias_region(Some(self.table_region))
+        self.faulting(code).with_alias_region(Some(self.table_region))
     }
 
     /// The first field read through a function reference that may be null: then it traps with `code`.
     pub fn maybe_null(&self, code: TrapCode) -> MemFlagsData {
-        faulting(code).with_alias_region(Some(self.vm_region))
+        self.faulting(code).with_alias_region(Some(self.vm_region))
     }
-}
 
-fn faulting(code: TrapCode) -> MemFlagsData {
-    MemFlagsData::new()
-        .with_aligned()
-        .with_endianness(Endianness::Little)
-        .with_trap_code(Some(traps::to_cranelift(code)))
+    fn faulting(&self, code: TrapCode) -> MemFlagsData {
+        MemFlagsData::new()
+            .with_aligned()
+            .with_endianness(Endianness::Little)
+            .with_trap_code(self.signals.then_some(traps::to_cranelift(code)))
+    }
 }

@@ -41,8 +41,9 @@ pub(super) struct CompiledFunction {
     entry: Option<EntrySite>,
 }
 
-/// Compiles the function that was built in `context`.
-pub(super) fn compile(context: &mut Context, isa: &dyn TargetIsa) -> Result<CompiledFunction> {
+/// Compiles the function that was built in `context`. `signals`: whether faults become traps; if not, the function has
+/// checked for all of them, and the table of traps stays empty.
+pub(super) fn compile(context: &mut Context, isa: &dyn TargetIsa, signals: bool) -> Result<CompiledFunction> {
     context.compile(isa, &mut ControlPlane::default()).map_err(|e| codegen_error(e.inner))?;
     let compiled = context.compiled_code().ok_or_else(|| error!(Bug, "Cranelift compiled nothing"))?;
     let buffer = &compiled.buffer;
@@ -50,6 +51,12 @@ pub(super) fn compile(context: &mut Context, isa: &dyn TargetIsa) -> Result<Comp
     let alignment = buffer.alignment.max(isa.function_alignment().minimum).max(MIN_ALIGNMENT);
     let mut traps = Vec::with_capacity(buffer.traps().len());
     for trap in buffer.traps() {
+        if trap.code == traps::NEVER || !signals && traps::is_division(trap.code) {
+            continue;
+        }
+        if !signals {
+            bail!(Bug, "an instruction traps with code {}, but signals_based_traps is off", trap.code);
+        }
         let code = traps::from_cranelift(trap.code).ok_or_else(|| error!(Bug, "unknown trap code {}", trap.code))?;
         traps.push(TrapSite { offset: trap.offset, code });
     }

@@ -146,7 +146,7 @@ impl Compiler {
             return Err(e);
         }
         *validator_allocations = validator.into_allocations();
-        emit::compile(context, &*self.isa)
+        emit::compile(context, &*self.isa, self.tunables.signals_based_traps)
     }
 
     fn compile_trampoline(
@@ -158,7 +158,7 @@ impl Compiler {
         workspace.context.clear();
         let Workspace { context, builder_context, .. } = workspace;
         trampoline::build(direction, &mut context.func, builder_context, &*self.isa, ty);
-        emit::compile(context, &*self.isa)
+        emit::compile(context, &*self.isa, self.tunables.signals_based_traps)
     }
 }
 

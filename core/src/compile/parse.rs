@@ -315,8 +315,8 @@ impl Sections {
 }
 
 fn memory_type(ty: &wasmparser::MemoryType) -> Result<MemoryType> {
-    if ty.memory64 || ty.shared || ty.page_size_log2.is_some() {
-        bail!(Unsupported, "memory that is 64-bit, shared or has its own page size");
+    if ty.shared {
+        bail!(Unsupported, "shared memory");
     }
     Ok(MemoryType {
         minimum: ty.initial,
@@ -328,8 +328,8 @@ fn memory_type(ty: &wasmparser::MemoryType) -> Result<MemoryType> {
 }
 
 fn table_type(ty: &wasmparser::TableType) -> Result<TableType> {
-    if ty.table64 || ty.shared {
-        bail!(Unsupported, "table that is 64-bit or shared");
+    if ty.shared {
+        bail!(Unsupported, "shared table");
     }
     let element = ref_type(ty.element_type)?;
     Ok(TableType { element, minimum: ty.initial, maximum: ty.maximum, table64: ty.table64 })

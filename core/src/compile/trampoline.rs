@@ -26,7 +26,6 @@ use super::access::Access;
 use super::traps;
 use crate::artifact::info::{FuncType, ValType, slots as slots_of};
 use crate::artifact::layout::{VmBuiltins, VmContext, VmFuncRef, VmHostContext};
-use crate::error::TrapCode;
 
 /// Which way a trampoline leads.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,7 +55,7 @@ pub(super) fn build(
 fn build_entry(func: &mut Function, context: &mut FunctionBuilderContext, isa: &dyn TargetIsa, ty: &FuncType) {
     func.name = UserFuncName::user(1, 0);
     func.signature = c_signature(isa.default_call_conv(), &[types::I64, types::I64], Some(types::I32));
-    let access = Access::new(func);
+    let access = Access::new(func, false);
     let mut builder = FunctionBuilder::new(func, context);
     let (entry, normal, landing) = (builder.create_block(), builder.create_block(), builder.create_block());
     builder.append_block_params_for_function_params(entry);
@@ -98,7 +97,7 @@ fn build_entry(func: &mut Function, context: &mut FunctionBuilderContext, isa: &
 fn build_host_call(func: &mut Function, context: &mut FunctionBuilderContext, isa: &dyn TargetIsa, ty: &FuncType) {
     func.name = UserFuncName::user(2, 0);
     func.signature = wasm_signature(ty);
-    let access = Access::new(func);
+    let access = Access::new(func, false);
     let mut builder = FunctionBuilder::new(func, context);
     let (entry, done, failed) = (builder.create_block(), builder.create_block(), builder.create_block());
     builder.set_cold_block(failed);
@@ -155,7 +154,7 @@ fn build_direct_host_call(
 ) {
     func.name = UserFuncName::user(3, 0);
     func.signature = wasm_signature(ty);
-    let access = Access::new(func);
+    let access = Access::new(func, false);
     let mut builder = FunctionBuilder::new(func, context);
     let (entry, done, failed) = (builder.create_block(), builder.create_block(), builder.create_block());
     builder.set_cold_block(failed);
@@ -209,7 +208,7 @@ fn call_raise(builder: &mut FunctionBuilder<'_>, isa: &dyn TargetIsa, raise: Val
     let signature = c_signature(isa.default_call_conv(), &[types::I64, types::I32], None);
     let signature = builder.import_signature(signature);
     builder.ins().call_indirect(signature, raise, &[raise, trap_code]);
-    builder.ins().trap(traps::to_cranelift(TrapCode::Unreachable));
+    builder.ins().trap(traps::NEVER);
 }
 
 /// The offset of a field as an immediate.

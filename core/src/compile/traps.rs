@@ -7,6 +7,14 @@ use cranelift_codegen::ir;
 
 use crate::error::TrapCode;
 
+/// What follows a call that does not return. Not a trap of the guest: it is in no table.
+pub(super) const NEVER: ir::TrapCode = ir::TrapCode::unwrap_user(250);
+
+/// Whether a code is of those that Cranelift records for every division, whether it can trap or not.
+pub(super) fn is_division(code: ir::TrapCode) -> bool {
+    code == ir::TrapCode::INTEGER_DIVISION_BY_ZERO || code == ir::TrapCode::INTEGER_OVERFLOW
+}
+
 /// The Cranelift code under which `code` travels.
 pub(super) const fn to_cranelift(code: TrapCode) -> ir::TrapCode {
     ir::TrapCode::unwrap_user(code.code() as u8)

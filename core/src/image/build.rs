@@ -2,7 +2,6 @@
 
 use super::{InstanceImage, MemoryImage};
 use crate::artifact::info::{ConstOp, Elements, ModuleInfo, SegmentMode};
-use crate::artifact::layout::WASM_PAGE_BYTES;
 use crate::error::Result;
 
 /// A null element in a table's image.
@@ -102,7 +101,7 @@ fn memories(info: &ModuleInfo, late: bool) -> Result<MemoryImages> {
         let known = place.and_then(|memory| {
             let start = constant(offset)?;
             let end = start.checked_add(bytes.len() as u64)?;
-            (end <= info.memories[imported + memory].minimum * WASM_PAGE_BYTES).then_some((memory, start as usize))
+            (end <= info.memories[imported + memory].minimum_bytes()).then_some((memory, start as usize))
         });
         match known {
             Some((memory, start)) => contents[memory].push((start, bytes)),

@@ -80,8 +80,9 @@ impl MemoryImage {
     /// Maps the image into a fresh memory, copy-on-write.
     pub fn map(&self, memory: &LinearMemory) -> Result<()> {
         for extent in &self.extents {
-            let (reservation, range) = memory.heap_range(extent.at.clone());
-            reservation.map_copy_on_write(range, &self.bytes, extent.file_offset)?;
+            memory.map_heap(extent.at.clone(), |reservation, range| {
+                reservation.map_copy_on_write(range, &self.bytes, extent.file_offset)
+            })?;
         }
         Ok(())
     }

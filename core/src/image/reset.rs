@@ -8,6 +8,8 @@
 //!   memory           2 lines    1 line      each run, and the 15 bytes after it, from the image; zeroes beyond it
 //! ```
 //!
+//! Where writes are not tracked, the pages of the memory are given back instead.
+//!
 //! Invariant: after [`reset`] the instance equals its image in everything a guest can see or use: bytes, sizes, dirty
 //! map, page protections, tables, globals, dropped segments. [`check`] compares all of it.
 
@@ -18,7 +20,7 @@ use super::{InstanceImage, MemoryImage};
 use crate::artifact::layout::{DIRTY_LINE_BYTES, DIRTY_SPILL_BYTES, VmGlobal, VmMemory};
 use crate::error::{Result, bail};
 use crate::vm::instance::VmInstance;
-use crate::vm::memory::LinearMemory;
+use crate::vm::memory::{LinearMemory, dirty_map};
 
 /// Initial values of an instance's mutable globals. They belong to the slot: a `funcref` in them points into its context.
 #[derive(Debug, Default)]
@@ -118,16 +120,29 @@ fn reset_table(instance: &mut VmInstance, image: &InstanceImage, index: usize) {
 /// Nobody uses the memory; `definition` is its own.
 #[inline]
 unsafe fn reset_memory(memory: &LinearMemory, definition: &mut VmMemory, image: Option<&MemoryImage>) -> Result<()> {
-    let length = definition.length;
-    // SAFETY: the map is accessible for every line of the memory, and nobody else uses it.
-    let map = unsafe { &mut *memory.dirty_map(length) };
-    // SAFETY: runs are lines of the memory.
-    for_each_run(map, |run| unsafe { restore(definition, run, image) });
-    if length > memory.minimum_bytes() {
-        memory.shrink_to_minimum(length)?;
-        definition.length = memory.minimum_bytes();
+    match dirty_map(definition) {
+        Some(map) => {
+            // SAFETY: the map is accessible for every line of the memory, and nobody else uses it.
+            let map = unsafe { &mut *map };
+            // SAFETY: runs are lines of the memory.
+            for_each_run(map, |run| unsafe { restore(definition, run, image) });
+        }
+        None => rebuild(memory, image)?,
+    }
+    if definition.length > memory.minimum_bytes() {
+        memory.shrink_to_minimum(definition)?;
     }
     Ok(())
+}
+
+/// Restores a memory whose writes are not known: its pages are given back, so that the image, or zeroes, are there again.
+/// Costs a system call, and time in proportion to what is resident.
+#[cold]
+fn rebuild(memory: &LinearMemory, image: Option<&MemoryImage>) -> Result<()> {
+    match (memory.discard()?, image) {
+        (true, Some(image)) => image.map(memory),
+        _ => Ok(()),
+    }
 }
 
 /// Calls `found` with runs of marked lines, ascending, and clears the marks. `map` has a byte for each line, eight to a
@@ -224,7 +239,8 @@ pub unsafe fn check(instance: &mut VmInstance, image: &InstanceImage, globals: &
             );
         }
         // SAFETY: the map is accessible for the whole memory.
-        if let Some(word) = unsafe { &*memory.dirty_map(definition.length) }.iter().position(|&w| w != 0) {
+        let map = dirty_map(definition).map_or(&[][..], |map| unsafe { &*map });
+        if let Some(word) = map.iter().position(|&w| w != 0) {
             bail!(Bug, "a line near {} of memory {i} is still marked after a reset", word * 8);
         }
         let mut differs = None;

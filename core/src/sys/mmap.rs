@@ -92,6 +92,19 @@ impl Reservation {
         self.protect(range, libc::PROT_NONE, "protecting")
     }
 
+    /// Throws away what was written to a range: its pages are zeroes again, or those of the image that is mapped there.
+    pub fn discard(&self, range: Range<usize>) -> Result<()> {
+        if range.is_empty() {
+            return Ok(());
+        }
+        let start = self.check(&range);
+        // SAFETY: the range lies in this reservation, all of whose mappings are private.
+        match unsafe { libc::madvise(start, range.len(), libc::MADV_DONTNEED) } {
+            0 => Ok(()),
+            _ => Err(os_error("discarding", range.len())),
+        }
+    }
+
     /// Makes a range readable and executable, and no longer writable.
     pub fn protect_exec(&self, range: Range<usize>) -> Result<()> {
         self.protect(range, libc::PROT_READ | libc::PROT_EXEC, "making code executable")
@@ -199,5 +212,21 @@ mod tests {
         assert_eq!(&seen[page..page + 5], b"hello");
         seen[page] = b'j';
         assert_eq!(&bytes.as_slice()[page..page + 5], b"hello");
+    }
+
+    #[test]
+    fn discarding_brings_back_zeroes_and_images() {
+        let page = super::super::page_size();
+        let bytes = SealedBytes::new(page, [(0, &b"hello"[..])].into_iter()).unwrap();
+        let reservation = Reservation::new(page * 3).unwrap();
+        reservation.commit(0..page * 3).unwrap();
+        reservation.map_copy_on_write(page..page * 2, &bytes, 0).unwrap();
+        // SAFETY: three pages are readable and writable there.
+        let seen = unsafe { std::slice::from_raw_parts_mut(reservation.base(), page * 3) };
+        seen.fill(0xff);
+        reservation.discard(0..0).unwrap();
+        reservation.discard(0..page * 3).unwrap();
+        assert_eq!(&seen[page..page + 5], b"hello");
+        assert!(seen.iter().enumerate().all(|(i, &b)| b == 0 || (page..page + 5).contains(&i)));
     }
 }

@@ -21,6 +21,7 @@ use crate::artifact::info::{ConstOp, SegmentMode};
 use crate::artifact::layout::{
     HostFn, VmContext, VmFuncRef, VmFunctionImport, VmGlobal, VmHostContext, VmMemory, VmStore, VmTable,
 };
+use crate::artifact::plan::MemorySettings;
 use crate::error::Result;
 
 /// The code of a host function.
@@ -49,8 +50,10 @@ pub enum ImportValue {
 /// Limits of the engine that apply to each instance.
 #[derive(Clone, Copy, Debug)]
 pub struct InstanceLimits {
-    pub memory_pages: u64,
+    pub memory_bytes: u64,
     pub table_elements: u64,
+    /// How memories are laid out.
+    pub memories: MemorySettings,
 }
 
 /// An instance: its context and what the runtime needs beside it.
@@ -82,7 +85,7 @@ impl VmInstance {
         let info = &module.info;
         let memories = info.memories[info.imported_memories as usize..]
             .iter()
-            .map(|&ty| LinearMemory::new(ty, limits.memory_pages))
+            .map(|&ty| LinearMemory::new(ty, limits.memories, limits.memory_bytes))
             .collect::<Result<Box<[_]>>>()?;
         let tables = info.tables[info.imported_tables as usize..]
             .iter()

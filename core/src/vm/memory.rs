@@ -1,49 +1,161 @@
 //! Linear memories: one reservation with the dirty map, the heap and a guard.
 //!
 //! ```text
-//!   reservation                        base                                         base + 4 GiB
-//!   | dirty map, one byte per line     | heap: 0 .. length accessible, rest not     | guard, never accessible |
-//!   |<------ DIRTY_MAP_BYTES --------->|<------------- MEMORY32_MAX_BYTES --------->|<- MEMORY_GUARD_BYTES -->|
+//!   reservation             base                                   base + capacity
+//!   | dirty map,            | heap: 0 .. length accessible,        | guard,           |
+//!   | one byte per line     |       the rest not                   | never accessible |
 //! ```
 //!
-//! Compiled code finds the map at a constant distance below the base. All writers other than compiled code go through
-//! [`LinearMemory::write`] or [`LinearMemory::mark`].
+//! How much of each there is, and how compiled code finds its way, is in the memory's [`MemoryPlan`]. A memory that
+//! outgrows its capacity moves to another reservation, if the plan lets it. All writers other than compiled code go
+//! through [`write`], [`fill`] or [`copy`].
 //!
 //! Invariant: map bytes exist (are accessible) for at least every line of `0..length`.
+//!
+//! Invariant: bytes from the length on are zero, or inaccessible and zero. With `BoundsCheck::Whole` they may be
+//! accessible: pages smaller than the host's, and pages of an earlier tenant. With the other checks they are not.
 
 use std::ffi::c_void;
 use std::ops::Range;
 use std::ptr;
+use std::sync::{Mutex, MutexGuard};
 
 use super::limiter::{self, Growth, Resource};
 use crate::artifact::info::MemoryType;
-use crate::artifact::layout::{
-    DIRTY_LINE_SHIFT, DIRTY_MAP_BYTES, MEMORY_GUARD_BYTES, MEMORY32_MAX_BYTES, VmMemory, VmStore, WASM_PAGE_BYTES,
-};
-use crate::error::Result;
+use crate::artifact::layout::{DIRTY_LINE_BYTES, DIRTY_LINE_SHIFT, DIRTY_MAP_BYTES, VmMemory, VmStore};
+use crate::artifact::plan::{BoundsCheck, DirtyMap, MemoryPlan, MemorySettings};
+use crate::error::{Result, bail};
 use crate::sys::{mmap::Reservation, page_size};
 
 /// The runtime's record of a linear memory that some instance defines. Its [`VmMemory`] lies in that instance's context.
 #[derive(Debug)]
 pub struct LinearMemory {
-    reservation: Reservation,
     ty: MemoryType,
+    plan: MemoryPlan,
+    minimum_bytes: usize,
     /// The type's maximum or the engine's limit, whichever is smaller, in bytes.
     limit_bytes: usize,
+    /// Taken to grow, and while nobody runs.
+    space: Mutex<Space>,
+}
+
+/// Where a memory lies.
+#[derive(Debug)]
+struct Space {
+    reservation: Reservation,
+    map_bytes: usize,
+    /// Bytes of heap that there is address space for; whole host pages.
+    capacity: usize,
+    /// Bytes of heap that are accessible; whole host pages.
+    committed: usize,
+    /// Whether the memory has moved here, so that no part of it is mapped from its image.
+    moved: bool,
+}
+
+impl Space {
+    /// Address space for `capacity` bytes of heap, none of it accessible.
+    fn new(plan: &MemoryPlan, capacity: usize) -> Result<Self> {
+        let page = page_size();
+        let capacity = capacity.next_multiple_of(page);
+        let map_bytes = match plan.map {
+            DirtyMap::None => 0,
+            DirtyMap::Below => DIRTY_MAP_BYTES,
+            DirtyMap::Pointer => capacity.div_ceil(DIRTY_LINE_BYTES).next_multiple_of(page),
+        };
+        let reservation = Reservation::new(map_bytes + capacity + plan.guard as usize)?;
+        Ok(Space { reservation, map_bytes, capacity, committed: 0, moved: false })
+    }
+
+    fn base(&self) -> *mut u8 {
+        self.reservation.base().wrapping_add(self.map_bytes)
+    }
+
+    fn map(&self) -> *mut u8 {
+        if self.map_bytes == 0 { ptr::null_mut() } else { self.reservation.base() }
+    }
+
+    /// Where in the reservation a range of the heap lies.
+    fn heap(&self, range: Range<usize>) -> Range<usize> {
+        self.map_bytes + range.start..self.map_bytes + range.end
+    }
+
+    /// Bytes of the map that are accessible when `committed` bytes of the heap are.
+    fn committed_map(&self, committed: usize) -> usize {
+        committed.div_ceil(DIRTY_LINE_BYTES).next_multiple_of(page_size()).min(self.map_bytes)
+    }
+
+    /// Makes the heap accessible up to `length`, with its part of the map.
+    fn commit(&mut self, length: usize) -> Result<()> {
+        let wanted = length.next_multiple_of(page_size());
+        if wanted > self.committed {
+            self.reservation.commit(self.committed_map(self.committed)..self.committed_map(wanted))?;
+            self.reservation.commit(self.heap(self.committed..wanted))?;
+            self.committed = wanted;
+        }
+        Ok(())
+    }
+
+    /// Makes the heap inaccessible from `length`, which is whole host pages, on.
+    fn decommit(&mut self, length: usize) -> Result<()> {
+        self.reservation.protect_none(self.heap(length..self.committed))?;
+        self.committed = length;
+        Ok(())
+    }
+
+    /// Copies the contents of a memory of `length` bytes, and its marks, to here. Pages of zeroes stay untouched.
+    ///
+    /// # Safety
+    ///
+    /// The memory lies in `from`; this space is fresh and has that much committed.
+    unsafe fn take_over(&mut self, from: &Space, length: usize) {
+        self.moved = true;
+        let page = page_size();
+        for at in (0..length).step_by(page) {
+            // SAFETY: both are accessible up to the end of the page that the length lies in.
+            unsafe {
+                let old = std::slice::from_raw_parts(from.base().add(at), page);
+                if old.iter().fold(0, |any, &byte| any | byte) != 0 {
+                    ptr::copy_nonoverlapping(old.as_ptr(), self.base().add(at), page);
+                }
+            }
+        }
+        if length > 0 && self.map_bytes != 0 {
+            // SAFETY: both maps are accessible for every line.
+            unsafe { ptr::copy_nonoverlapping(from.map(), self.map(), length.div_ceil(DIRTY_LINE_BYTES)) };
+        }
+    }
 }
 
 impl LinearMemory {
-    /// Reserves address space for a memory of type `ty` that may grow to `limit_pages`, and commits its minimum.
+    /// Reserves address space for a memory of type `ty` that may grow to `limit_bytes`, and commits its minimum.
     ///
     /// # Errors
     ///
-    /// `Os` when address space, memory or mappings are exhausted.
-    pub fn new(ty: MemoryType, limit_pages: u64) -> Result<Self> {
-        let reservation = Reservation::new(DIRTY_MAP_BYTES + MEMORY32_MAX_BYTES as usize + MEMORY_GUARD_BYTES)?;
-        let limit = ty.maximum.unwrap_or(65_536).min(limit_pages).min(65_536);
-        let memory = LinearMemory { reservation, ty, limit_bytes: (limit * WASM_PAGE_BYTES) as usize };
-        memory.commit(0..memory.minimum_bytes())?;
-        Ok(memory)
+    /// `Limit` when the minimum is beyond the limit; `Os` when address space, memory or mappings are exhausted.
+    pub fn new(ty: MemoryType, settings: MemorySettings, limit_bytes: u64) -> Result<Self> {
+        let plan = MemoryPlan::new(&ty, settings);
+        let limit = ty.maximum_bytes().min(limit_bytes);
+        let minimum = ty.minimum_bytes();
+        if minimum > limit {
+            bail!(Limit, "a memory of {minimum} bytes is beyond the limit of {limit}");
+        }
+        let capacity = match plan.check {
+            BoundsCheck::Fault { .. } => plan.reservation,
+            BoundsCheck::Index { .. } | BoundsCheck::Whole => plan.reservation.min(limit).max(minimum),
+        };
+        let mut space = Space::new(&plan, capacity as usize)?;
+        space.commit(minimum as usize)?;
+        Ok(LinearMemory {
+            ty,
+            plan,
+            minimum_bytes: minimum as usize,
+            limit_bytes: limit as usize,
+            space: Mutex::new(space),
+        })
+    }
+
+    fn space(&self) -> MutexGuard<'_, Space> {
+        self.space.lock().unwrap_or_else(|e| e.into_inner())
     }
 
     /// The declared type.
@@ -52,70 +164,94 @@ impl LinearMemory {
     }
 
     /// Size of a fresh memory in bytes.
+    #[inline]
     pub fn minimum_bytes(&self) -> usize {
-        (self.ty.minimum * WASM_PAGE_BYTES) as usize
-    }
-
-    /// First byte of the memory.
-    pub fn base(&self) -> *mut u8 {
-        self.reservation.base().wrapping_add(DIRTY_MAP_BYTES)
+        self.minimum_bytes
     }
 
     /// The structure for the context, as it is when the memory is fresh.
     pub fn fresh_definition(&self) -> VmMemory {
+        let space = self.space();
         VmMemory {
-            base: self.base(),
+            base: space.base(),
             length: self.minimum_bytes(),
             owner: ptr::from_ref(self).cast::<c_void>().cast_mut(),
+            map: space.map(),
         }
     }
 
-    /// Where in the reservation a range of the heap lies; for mapping an image.
-    pub fn heap_range(&self, range: Range<usize>) -> (&Reservation, Range<usize>) {
-        (&self.reservation, DIRTY_MAP_BYTES + range.start..DIRTY_MAP_BYTES + range.end)
+    /// Calls `map` with the reservation and where in it a range of the heap lies; for mapping an image.
+    pub fn map_heap(
+        &self,
+        range: Range<usize>,
+        map: impl FnOnce(&Reservation, Range<usize>) -> Result<()>,
+    ) -> Result<()> {
+        let space = self.space();
+        map(&space.reservation, space.heap(range))
     }
 
-    /// Pages of the map that cover `range`, but not those that cover what lies before it: they are accessible already.
-    fn map_range(range: &Range<usize>) -> Range<usize> {
-        let pages = |bytes: usize| (bytes >> DIRTY_LINE_SHIFT).next_multiple_of(page_size()).min(DIRTY_MAP_BYTES);
-        pages(range.start)..pages(range.end)
+    /// Throws away all that was written to the heap: it becomes what is mapped there, the image or zeroes. Says whether
+    /// the image must be mapped anew, as the memory has moved.
+    ///
+    /// # Errors
+    ///
+    /// `Os` when the system refuses.
+    pub fn discard(&self) -> Result<bool> {
+        let mut space = self.space();
+        space.reservation.discard(space.heap(0..space.committed))?;
+        Ok(std::mem::replace(&mut space.moved, false))
     }
 
-    /// Makes a page-aligned range of the heap, which starts where the accessible part ends, accessible, with its part of the
-    /// map.
-    fn commit(&self, range: Range<usize>) -> Result<()> {
-        if range.is_empty() {
-            return Ok(());
+    /// Back to the size of a fresh memory. What lies beyond it must be zero.
+    ///
+    /// # Errors
+    ///
+    /// `Os` when the system refuses; the memory must not be used any more then.
+    #[cold]
+    pub fn shrink_to_minimum(&self, definition: &mut VmMemory) -> Result<()> {
+        if self.plan.check != BoundsCheck::Whole {
+            self.space().decommit(self.minimum_bytes)?;
         }
-        self.reservation.commit(Self::map_range(&range))?;
-        let (reservation, range) = self.heap_range(range);
-        reservation.commit(range)
-    }
-
-    /// Makes everything from the minimum on inaccessible again. Its bytes must be zero.
-    pub fn shrink_to_minimum(&self, length: usize) -> Result<()> {
-        let (reservation, range) = self.heap_range(self.minimum_bytes()..length);
-        reservation.protect_none(range)
+        definition.length = self.minimum_bytes;
+        Ok(())
     }
 
     /// Grows by `delta` pages. Returns the old size in pages, or `None` when a limit or the system forbids it; then the
     /// memory is as it was.
     fn grow(&self, definition: &mut VmMemory, delta: u64) -> Option<u64> {
         let old = definition.length;
-        let new = usize::try_from(delta.checked_mul(WASM_PAGE_BYTES)?).ok()?.checked_add(old)?;
+        let new = usize::try_from(delta.checked_mul(self.ty.page_size())?).ok()?.checked_add(old)?;
         if new > self.limit_bytes {
             return None;
         }
-        self.commit(old..new).ok()?;
+        let mut space = self.space();
+        if new <= space.capacity {
+            space.commit(new).ok()?;
+        } else {
+            if !self.plan.moves {
+                return None;
+            }
+            // With room to grow on, so that growing in small steps does not copy everything each time.
+            let roomy = new.max(self.limit_bytes.min(space.capacity + space.capacity / 2));
+            let mut next = Space::new(&self.plan, roomy).or_else(|_| Space::new(&self.plan, new)).ok()?;
+            next.commit(new).ok()?;
+            // SAFETY: the memory lies in `space`, and whoever grows it has it to itself.
+            unsafe { next.take_over(&space, old) };
+            definition.base = next.base();
+            definition.map = next.map();
+            *space = next;
+        }
         definition.length = new;
-        Some(old as u64 / WASM_PAGE_BYTES)
+        Some(old as u64 / self.ty.page_size())
     }
+}
 
-    /// The part of the dirty map that covers `0..length`, eight lines to a word. Lengths are whole WebAssembly pages, so
-    /// there is no rest.
-    pub fn dirty_map(&self, length: usize) -> *mut [u64] {
-        ptr::slice_from_raw_parts_mut(self.reservation.base().cast(), (length >> DIRTY_LINE_SHIFT) / 8)
-    }
+/// The part of a memory's dirty map that covers all its lines, eight to a word; `None` when writes are not tracked. Beyond
+/// the last line are zeroes.
+#[inline]
+pub fn dirty_map(definition: &VmMemory) -> Option<*mut [u64]> {
+    let words = definition.length.div_ceil(DIRTY_LINE_BYTES * 8);
+    (!definition.map.is_null()).then(|| ptr::slice_from_raw_parts_mut(definition.map.cast(), words))
 }
 
 /// Checks that `len` bytes at `address` lie in the memory.
@@ -130,13 +266,13 @@ fn in_bounds(definition: &VmMemory, address: u64, len: u64) -> Option<usize> {
 ///
 /// The definition is that of a live memory and the range was checked.
 unsafe fn mark(definition: &VmMemory, address: usize, len: usize) {
-    if len == 0 {
+    if len == 0 || definition.map.is_null() {
         return;
     }
     let first = address >> DIRTY_LINE_SHIFT;
     let last = (address + len - 1) >> DIRTY_LINE_SHIFT;
-    // SAFETY: the map lies DIRTY_MAP_BYTES below the base and covers every line of the memory.
-    unsafe { ptr::write_bytes(definition.base.sub(DIRTY_MAP_BYTES).add(first), 1, last - first + 1) };
+    // SAFETY: the map covers every line of the memory.
+    unsafe { ptr::write_bytes(definition.map.add(first), 1, last - first + 1) };
 }
 
 /// Copies out of a memory.

@@ -30,7 +30,7 @@ impl TableStorage {
             .try_reserve_exact(len)
             .map_err(|_| error!(Limit, "no memory for a table of {} elements", ty.minimum))?;
         elements.resize(len, 0);
-        Ok(TableStorage { elements, ty, limit: ty.maximum.unwrap_or(u64::from(u32::MAX)).min(limit) })
+        Ok(TableStorage { elements, ty, limit: ty.maximum_elements().min(limit) })
     }
 
     /// The declared type.

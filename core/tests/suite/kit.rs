@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-use instar::{Config, Engine, Error, ErrorKind, InstancePre, Linker, Module, Result, TrapCode};
+use instar::{Config, DirtyTracking, InstanceAllocationStrategy, OptLevel};
+use instar::{Engine, Error, ErrorKind, InstancePre, Linker, Module, Result, TrapCode};
 
 /// An engine that compares each slot with its image after each reset.
 pub fn paranoid() -> Engine {
@@ -13,8 +14,84 @@ pub fn paranoid() -> Engine {
 pub fn engine(change: impl FnOnce(&mut Config)) -> Engine {
     let mut config = Config::new();
     config.paranoid(true).cranelift_debug_verifier(true);
+    // The whole suite can be run in any mode: `INSTAR_TEST_MODE=signals-off cargo test --test suite`.
+    if let Ok(name) = std::env::var("INSTAR_TEST_MODE") {
+        mode(&name).set(&mut config);
+    }
     change(&mut config);
     Engine::new(&config).expect("the configuration is valid")
+}
+
+/// A way in which memories, traps and slots can work.
+#[derive(Clone, Copy)]
+pub struct Mode {
+    pub name: &'static str,
+    set: fn(&mut Config) -> &mut Config,
+}
+
+impl Mode {
+    pub fn set(&self, config: &mut Config) {
+        (self.set)(config);
+    }
+
+    /// A paranoid engine in this mode.
+    pub fn engine(&self) -> Engine {
+        self.engine_with(|_| {})
+    }
+
+    /// A paranoid engine in this mode, with other choices.
+    pub fn engine_with(&self, change: impl FnOnce(&mut Config)) -> Engine {
+        engine(|config| {
+            self.set(config);
+            change(config);
+        })
+    }
+}
+
+/// All modes; what a module does must be the same in each.
+pub const MODES: &[Mode] = &[
+    Mode { name: "default", set: |c| c },
+    Mode { name: "signals-off", set: |c| c.signals_based_traps(false) },
+    Mode { name: "reservation-0", set: |c| c.memory_reservation(0) },
+    Mode { name: "reservation-1m", set: |c| c.memory_reservation(1 << 20) },
+    Mode { name: "guard-0", set: |c| c.memory_guard_size(0) },
+    Mode { name: "guard-0-reservation-0", set: |c| c.memory_guard_size(0).memory_reservation(0) },
+    Mode { name: "signals-off-reservation-0", set: |c| c.signals_based_traps(false).memory_reservation(0) },
+    Mode {
+        name: "spectre-off",
+        set: |c| c.enable_heap_access_spectre_mitigation(false).enable_table_access_spectre_mitigation(false),
+    },
+    Mode {
+        name: "spectre-off-checked",
+        set: |c| {
+            c.enable_heap_access_spectre_mitigation(false)
+                .enable_table_access_spectre_mitigation(false)
+                .memory_reservation(1 << 20)
+        },
+    },
+    Mode {
+        name: "spectre-off-signals-off",
+        set: |c| {
+            c.enable_heap_access_spectre_mitigation(false)
+                .enable_table_access_spectre_mitigation(false)
+                .signals_based_traps(false)
+        },
+    },
+    Mode { name: "dirty-off", set: |c| c.dirty_tracking(DirtyTracking::Off) },
+    Mode { name: "dirty-off-reservation-0", set: |c| c.dirty_tracking(DirtyTracking::Off).memory_reservation(0) },
+    Mode { name: "on-demand", set: |c| c.allocation_strategy(InstanceAllocationStrategy::OnDemand) },
+    Mode { name: "opt-none", set: |c| c.cranelift_opt_level(OptLevel::None) },
+    Mode {
+        name: "opt-none-signals-off",
+        set: |c| c.cranelift_opt_level(OptLevel::None).signals_based_traps(false).memory_reservation(1 << 20),
+    },
+    Mode { name: "opt-size", set: |c| c.cranelift_opt_level(OptLevel::SpeedAndSize) },
+];
+
+/// The mode of that name.
+pub fn mode(name: &str) -> Mode {
+    let names = || MODES.iter().map(|m| m.name).collect::<Vec<_>>().join(", ");
+    *MODES.iter().find(|m| m.name == name).unwrap_or_else(|| panic!("no mode `{name}`; there are: {}", names()))
 }
 
 /// A paranoid engine with room for one instance: whoever comes next gets the same slot.

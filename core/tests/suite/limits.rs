@@ -202,7 +202,11 @@ fn configurations_that_make_no_sense_are_refused() {
     };
     refused(|c| c.max_instances(0), "max_instances");
     refused(|c| c.max_wasm_stack(1000), "max_wasm_stack");
-    refused(|c| c.max_memory_pages(65_537), "max_memory_pages");
+    refused(|c| c.max_memory_pages((1 << 30) + 1), "max_memory_pages");
+    refused(|c| c.max_memory_pages(u64::MAX), "max_memory_pages");
+    refused(|c| c.memory_reservation(u64::MAX), "memory_reservation");
+    refused(|c| c.memory_guard_size((1 << 46) + 1), "memory_guard_size");
+    refused(|c| c.memory_guard_size(1 << 46), "memory_reservation and memory_guard_size");
     let extremes: [Change; 5] = [
         |c| c.max_instances(usize::MAX),
         |c| c.max_memory_pages(0),

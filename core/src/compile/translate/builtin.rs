@@ -4,7 +4,7 @@ use std::mem::offset_of;
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I32, I64};
-use cranelift_codegen::ir::{InstBuilder, Type, Value};
+use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Type, Value};
 
 use super::Translator;
 use crate::artifact::layout::{GROW_STOPPED, VmBuiltins, VmContext};
@@ -48,6 +48,16 @@ builtins! {
 impl Translator<'_, '_> {
     /// Calls a builtin with the context and `args`, and gives its result if it has one.
     pub(super) fn call_builtin(&mut self, builtin: &Builtin, args: &[Value]) -> Option<Value> {
+        self.call_builtin_with(self.access.constant, builtin, args)
+    }
+
+    /// Calls a builtin whose address is loaded with these flags.
+    pub(super) fn call_builtin_with(
+        &mut self,
+        flags: MemFlagsData,
+        builtin: &Builtin,
+        args: &[Value],
+    ) -> Option<Value> {
         let signature = match self.builtins.get(&builtin.offset) {
             Some(&signature) => signature,
             None => {
@@ -59,8 +69,8 @@ impl Translator<'_, '_> {
                 signature
             }
         };
-        let table = self.load_word(self.access.constant, self.vmctx, field(offset_of!(VmContext, builtins)));
-        let code = self.load_word(self.access.constant, table, field(builtin.offset));
+        let table = self.load_word(flags, self.vmctx, field(offset_of!(VmContext, builtins)));
+        let code = self.load_word(flags, table, field(builtin.offset));
         let args: Vec<Value> = [self.vmctx].iter().chain(args).copied().collect();
         let call = self.builder.ins().call_indirect(signature, code, &args);
         self.builder.inst_results(call).first().copied()

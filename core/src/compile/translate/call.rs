@@ -12,7 +12,6 @@ use crate::artifact::info::{FuncType, slots as slots_of};
 use crate::artifact::layout::{VmContext, VmFuncRef, VmFunctionImport};
 use crate::compile::abi::SLOT_BYTES;
 use crate::compile::trampoline::field;
-use crate::compile::traps;
 use crate::error::{Result, TrapCode, bail};
 
 impl<'a> Translator<'a, '_> {
@@ -47,19 +46,22 @@ impl<'a> Translator<'a, '_> {
         self.call_code(code, context, type_index)
     }
 
-    /// A null element makes the load of its type fault; so does an index out of bounds make the load of the element.
+    /// With signals, a null element makes the load of its type fault.
     fn call_indirect(&mut self, type_index: u32, table: u32) -> Result<()> {
         let index = self.pop();
-        let element = self.table_element_address(table, index);
+        let element = self.table_element_address(table, index, TrapCode::UndefinedElement);
         let flags = self.access.table_element(TrapCode::UndefinedElement);
         let callee = self.load_word(flags, element, 0);
 
+        if !self.signals() {
+            self.trapz(callee, TrapCode::UninitializedElement);
+        }
         let flags = self.access.maybe_null(TrapCode::UninitializedElement);
         let actual = self.builder.ins().load(types::I32, flags, callee, field(offset_of!(VmFuncRef, type_id)));
         let ids = self.load_word(self.access.constant, self.vmctx, field(offset_of!(VmContext, type_ids)));
         let expected = self.builder.ins().load(types::I32, self.access.constant, ids, context_offset(type_index * 4));
         let different = self.builder.ins().icmp(IntCC::NotEqual, actual, expected);
-        self.builder.ins().trapnz(different, traps::to_cranelift(TrapCode::IndirectCallTypeMismatch));
+        self.trapnz(different, TrapCode::IndirectCallTypeMismatch);
 
         let code = self.load_word(self.access.func_ref, callee, field(offset_of!(VmFuncRef, code)));
         let context = self.load_word(self.access.func_ref, callee, field(offset_of!(VmFuncRef, context)));

@@ -80,7 +80,7 @@ impl<'a> Translator<'a, '_> {
         match operator {
             O::Nop => {}
             O::Unreachable => {
-                self.builder.ins().trap(traps::to_cranelift(TrapCode::Unreachable));
+                self.trap(TrapCode::Unreachable);
                 self.reachable = false;
             }
             O::Block { blockty } => {
@@ -334,7 +334,7 @@ impl<'a> Translator<'a, '_> {
         self.builder.switch_to_block(failed);
         self.builder.seal_block(failed);
         self.call_builtin(&builtin::RAISE, &[code]);
-        self.builder.ins().trap(traps::to_cranelift(TrapCode::Unreachable));
+        self.builder.ins().trap(traps::NEVER);
         self.fall_into(next);
     }
 }

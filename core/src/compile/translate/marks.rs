@@ -1,10 +1,12 @@
 //! Dirty marks: every store to linear memory is followed by a store of 1 to the line's byte in the dirty map.
 //!
 //! ```text
-//!   base - DIRTY_MAP_BYTES          base                     ea
+//!   map                             base                     ea
 //!   | dirty map: 1 byte per line ...| memory ............... |store|......
 //!     map[p >> DIRTY_LINE_SHIFT] = 1  covers [p, p + DIRTY_SPILL_BYTES), where p <= ea
 //! ```
+//!
+//! Where the map lies is in the memory's plan: a constant distance below the base, or at a pointer.
 //!
 //! A mark for address `p` makes reset restore the line of `p` and `DIRTY_SPILL_BYTES - 1` bytes after it, so it covers
 //! all of `[p, p + DIRTY_SPILL_BYTES)`. A store of `[ea, ea + size)` may therefore be marked at any `p` with
@@ -15,7 +17,7 @@
 //!   the same block, or in the chain of only predecessors before it: those have been executed whenever the store is, and
 //!   the same value plus known offsets gives known distances. Marks are only cleared when an instance is dropped, so it
 //!   does not matter what was called in between. (`p` never leaves the memory: it lies between the index and `ea`, and
-//!   neither sum wraps, being made of 64-bit numbers.)
+//!   neither sum wraps when the store has not trapped.)
 //!
 //! Invariant: the mark follows the store, so that a store that traps marks nothing, and nothing between them can leave.
 //! Cranelift keeps that order: it moves no store, and merges a mark only into an earlier mark of the same byte. Marks have
@@ -23,14 +25,17 @@
 
 use cranelift_codegen::ir::{DataFlowGraph, InstBuilder, InstructionData, Opcode, Value, types};
 
+use wasmparser::MemArg;
+
 use super::Translator;
+use super::heap::{HeapAddress, Start};
 use crate::artifact::layout::{DIRTY_LINE_SHIFT, DIRTY_MAP_BYTES, DIRTY_SPILL_BYTES};
-use crate::config::DirtyTracking;
+use crate::artifact::plan::DirtyMap;
 
 /// How many marks are remembered; older ones are made again.
 const REMEMBERED: usize = 16;
 
-/// From the first byte of a memory to its dirty map.
+/// From the first byte of a memory to its dirty map, if that lies below it.
 const MAP_OFFSET: i32 = -(DIRTY_MAP_BYTES as i32);
 
 /// The marks that have certainly been made when control reaches the current operator.
@@ -67,7 +72,7 @@ impl Marks {
             mark.memory == memory
                 && mark.index == index
                 && mark.offset <= offset
-                && offset + size <= mark.offset + DIRTY_SPILL_BYTES as u64
+                && offset + size <= mark.offset.saturating_add(DIRTY_SPILL_BYTES as u64)
         })
     }
 
@@ -82,35 +87,51 @@ impl Marks {
 }
 
 impl Translator<'_, '_> {
-    /// Marks `size` bytes that have just been stored at `index + offset`, where `index` is a 32-bit value.
-    pub(super) fn mark(&mut self, memory: u32, index: Value, offset: u64, size: u64) {
-        if self.module.tunables.dirty_tracking != DirtyTracking::Lines {
+    /// Marks `size` bytes that have just been stored at `at`, which is the address for `index`.
+    pub(super) fn mark(&mut self, memarg: &MemArg, index: Value, at: HeapAddress, size: u32) {
+        let (memory, size) = (memarg.memory, u64::from(size));
+        let map = self.memory_plan(memory).map;
+        if map == DirtyMap::None {
             return;
         }
         let (key, offset) = match constant(&self.builder.func.dfg, index) {
-            Some(constant) => (Index::Start, offset + u64::from(constant)),
-            None => (Index::Value(index), offset),
+            Some(constant) => match constant.checked_add(memarg.offset) {
+                Some(offset) => (Index::Start, offset),
+                // Such a store always traps.
+                None => return,
+            },
+            None => (Index::Value(index), memarg.offset),
         };
-        if self.marks.cover(memory, key, offset, size) {
+        if offset.checked_add(size).is_none() || self.marks.cover(memory, key, offset, size) {
             return;
         }
-        let offset = mark_offset(offset, size);
-        self.marks.remember(Mark { memory, index: key, offset });
+        let marked = mark_offset(offset, size);
+        self.marks.remember(Mark { memory, index: key, offset: marked });
 
-        let base = self.memory_base(memory);
         let line = match key {
-            Index::Start => self.builder.ins().iconst(types::I64, (offset >> DIRTY_LINE_SHIFT) as i64),
+            Index::Start => self.builder.ins().iconst(types::I64, (marked >> DIRTY_LINE_SHIFT) as i64),
             Index::Value(index) => {
-                let mut address = self.widen(index);
-                if offset != 0 {
-                    address = self.builder.ins().iadd_imm_s(address, offset as i64);
+                // The map below the base takes whatever a 32-bit index makes of a mispredicted check.
+                let (mut address, add) = match at.start {
+                    Start::Base(base) if map != DirtyMap::Below => {
+                        (self.builder.ins().isub(at.address, base), marked.wrapping_sub(offset))
+                    }
+                    Start::Base(_) => (self.widen(index), marked),
+                    Start::Index(index) => (index, marked),
+                };
+                if add != 0 {
+                    address = self.builder.ins().iadd_imm_s(address, add as i64);
                 }
                 self.builder.ins().ushr_imm_u(address, i64::from(DIRTY_LINE_SHIFT))
             }
         };
-        let byte = self.builder.ins().iadd(base, line);
+        let (start, offset) = match map {
+            DirtyMap::Below => (self.memory_base(memory), MAP_OFFSET),
+            DirtyMap::Pointer | DirtyMap::None => (self.memory_map(memory), 0),
+        };
+        let byte = self.builder.ins().iadd(start, line);
         let one = self.builder.ins().iconst(types::I8, 1);
-        self.builder.ins().store(self.access.mark, one, byte, MAP_OFFSET);
+        self.builder.ins().store(self.access.mark, one, byte, offset);
     }
 }
 
@@ -126,11 +147,14 @@ fn mark_offset(offset: u64, size: u64) -> u64 {
     }
 }
 
-/// The number that a 32-bit value certainly is.
-fn constant(dfg: &DataFlowGraph, value: Value) -> Option<u32> {
+/// The number that an index certainly is.
+pub(super) fn constant(dfg: &DataFlowGraph, value: Value) -> Option<u64> {
     let inst = dfg.value_def(value).inst()?;
     match dfg.insts[inst] {
-        InstructionData::UnaryImm { opcode: Opcode::Iconst, imm } => Some(imm.bits() as u32),
+        InstructionData::UnaryImm { opcode: Opcode::Iconst, imm } => match dfg.value_type(value) {
+            types::I32 => Some(u64::from(imm.bits() as u32)),
+            _ => Some(imm.bits() as u64),
+        },
         _ => None,
     }
 }

@@ -1,20 +1,14 @@
 //! Linear memory: loads and stores inline, everything else through builtins.
 //!
-//! The index is 32 bits wide and the address space behind `base` holds 4 GiB and `MEMORY_GUARD_BYTES` more, all of it
-//! inaccessible beyond the memory's length. So an access needs no check unless its constant offset reaches beyond the
-//! guard.
+//! Indices and sizes have the width of the memory's addresses; builtins take them as 64 bits. Where an access goes is
+//! decided in [`heap`](super::heap).
 
-use std::mem::offset_of;
-
-use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F32, F64, I8, I16, I32, I64};
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Type, Value};
 use cranelift_frontend::FuncInstBuilder;
 use wasmparser::{MemArg, Operator};
 
-use super::{Translator, builtin, context_offset};
-use crate::artifact::layout::{MEMORY_GUARD_BYTES, VmMemory, WASM_PAGE_BYTES};
-use crate::compile::trampoline::field;
+use super::{Translator, builtin};
 use crate::error::{Result, bail};
 
 /// A load of fewer bits than its result has.
@@ -56,16 +50,18 @@ impl Translator<'_, '_> {
         match *operator {
             O::MemorySize { mem } => {
                 let length = self.memory_length(mem);
-                let pages = self.builder.ins().ushr_imm_u(length, i64::from(WASM_PAGE_BYTES.ilog2()));
-                let pages = self.builder.ins().ireduce(I32, pages);
-                self.push(pages);
+                let ty = self.module.info.memories[mem as usize];
+                let pages = match ty.page_size_log2 {
+                    0 => length,
+                    log2 => self.builder.ins().ushr_imm_u(length, i64::from(log2)),
+                };
+                self.push_size(pages, ty.memory64);
             }
             O::MemoryGrow { mem } => {
                 let delta = self.pop();
                 let (memory, delta) = (self.index_const(mem), self.widen(delta));
                 let old = self.call_grow_builtin(&builtin::MEMORY_GROW, &[memory, delta]);
-                let old = self.builder.ins().ireduce(I32, old);
-                self.push(old);
+                self.push_size(old, self.module.info.memories[mem as usize].memory64);
             }
             O::MemoryCopy { dst_mem, src_mem } => {
                 let (to, from, length) = self.pop3();
@@ -94,15 +90,15 @@ impl Translator<'_, '_> {
 
     fn load(&mut self, memarg: &MemArg, ty: Type) {
         let index = self.pop();
-        let (address, offset) = self.heap_address(memarg, index, ty.bytes());
-        let value = self.builder.ins().load(ty, self.access.heap, address, offset);
+        let at = self.heap_address(memarg, index, ty.bytes());
+        let value = self.builder.ins().load(ty, self.access.heap, at.address, at.offset);
         self.push(value);
     }
 
     fn load_narrow(&mut self, memarg: &MemArg, size: u32, load: NarrowLoad) {
         let index = self.pop();
-        let (address, offset) = self.heap_address(memarg, index, size);
-        let value = load(self.builder.ins(), self.access.heap, address, offset);
+        let at = self.heap_address(memarg, index, size);
+        let value = load(self.builder.ins(), self.access.heap, at.address, at.offset);
         self.push(value);
     }
 
@@ -112,49 +108,8 @@ impl Translator<'_, '_> {
         if self.builder.func.dfg.value_type(value) != ty {
             value = self.builder.ins().ireduce(ty, value);
         }
-        let (address, offset) = self.heap_address(memarg, index, ty.bytes());
-        self.builder.ins().store(self.access.heap, value, address, offset);
-        self.mark(memarg.memory, index, memarg.offset, u64::from(ty.bytes()));
-    }
-
-    /// The address and the immediate offset of an access of `size` bytes. The access itself faults when it is out of
-    /// bounds: it then hits the inaccessible rest of the address space or, after a failed check, address zero.
-    fn heap_address(&mut self, memarg: &MemArg, index: Value, size: u32) -> (Value, i32) {
-        let base = self.memory_base(memarg.memory);
-        let index = self.widen(index);
-        let end = memarg.offset + u64::from(size);
-        if end <= MEMORY_GUARD_BYTES as u64 {
-            return (self.builder.ins().iadd(base, index), memarg.offset as i32);
-        }
-        let end = self.builder.ins().iadd_imm_s(index, end as i64);
-        let length = self.memory_length(memarg.memory);
-        let outside = self.builder.ins().icmp(IntCC::UnsignedGreaterThan, end, length);
-        let start = self.builder.ins().iadd_imm_s(index, memarg.offset as i64);
-        let address = self.builder.ins().iadd(base, start);
-        let null = self.zero(I64);
-        (self.builder.ins().select_spectre_guard(outside, null, address), 0)
-    }
-
-    /// The address of a memory's first byte.
-    pub(super) fn memory_base(&mut self, memory: u32) -> Value {
-        let (record, offset) = self.memory_record(memory);
-        self.load_word(self.access.constant, record, offset + field(offset_of!(VmMemory, base)))
-    }
-
-    fn memory_length(&mut self, memory: u32) -> Value {
-        let (record, offset) = self.memory_record(memory);
-        self.load_word(self.access.vm, record, offset + field(offset_of!(VmMemory, length)))
-    }
-
-    /// Base and offset of the memory's [`VmMemory`].
-    fn memory_record(&mut self, memory: u32) -> (Value, i32) {
-        let imported = self.module.info.imported_memories;
-        let layout = self.module.layout;
-        if memory < imported {
-            let pointer = context_offset(layout.memory_import(memory));
-            (self.load_word(self.access.constant, self.vmctx, pointer), 0)
-        } else {
-            (self.vmctx, context_offset(layout.defined_memory(memory - imported)))
-        }
+        let at = self.heap_address(memarg, index, ty.bytes());
+        self.builder.ins().store(self.access.heap, value, at.address, at.offset);
+        self.mark(memarg, index, at, ty.bytes());
     }
 }

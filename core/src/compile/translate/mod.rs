@@ -9,10 +9,12 @@
 mod builtin;
 mod call;
 mod control;
+mod heap;
 mod marks;
 mod memory;
 mod numeric;
 mod table;
+mod trap;
 mod variable;
 
 use std::collections::HashMap;
@@ -29,6 +31,7 @@ use super::access::Access;
 use super::{abi, invalid, parse};
 use crate::artifact::info::{FuncType, ModuleInfo};
 use crate::artifact::layout::{ContextLayout, GlobalPlace};
+use crate::artifact::plan::MemoryPlan;
 use crate::config::Tunables;
 use crate::error::{Result, bail};
 
@@ -41,6 +44,7 @@ pub(super) struct Module<'a> {
     info: &'a ModuleInfo,
     layout: ContextLayout,
     global_places: Vec<GlobalPlace>,
+    memory_plans: Vec<MemoryPlan>,
     isa: &'a dyn TargetIsa,
     tunables: Tunables,
     features: WasmFeatures,
@@ -50,7 +54,16 @@ impl<'a> Module<'a> {
     pub fn new(info: &'a ModuleInfo, isa: &'a dyn TargetIsa, tunables: &Tunables) -> Self {
         let layout = ContextLayout::new(info);
         let features = parse::features(tunables.features);
-        Module { info, layout, global_places: info.global_places().collect(), isa, tunables: *tunables, features }
+        let settings = tunables.memory_settings();
+        Module {
+            info,
+            layout,
+            global_places: info.global_places().collect(),
+            memory_plans: info.memories.iter().map(|ty| MemoryPlan::new(ty, settings)).collect(),
+            isa,
+            tunables: *tunables,
+            features,
+        }
     }
 }
 
@@ -94,13 +107,19 @@ pub(super) fn function<'a>(
     let ty = info.func_type(index);
     func.name = UserFuncName::user(0, index - info.imported_functions);
     func.signature = abi::wasm_signature(ty);
-    let access = Access::new(func);
-    abi::check_stack_limit(func, &access);
+    let signals = module.tunables.signals_based_traps;
+    let access = Access::new(func, signals);
+    if signals {
+        abi::check_stack_limit(func, &access);
+    }
 
     let mut reader = body.get_binary_reader();
     reader.set_features(module.features);
     validator.read_locals(&mut reader).map_err(invalid)?;
     let mut translator = Translator::new(module, FunctionBuilder::new(func, builder_context), access, ty);
+    if !signals {
+        translator.check_stack();
+    }
     translator.declare_locals(validator)?;
     translator.push_function_frame();
 
@@ -272,9 +291,18 @@ impl<'a, 'b> Translator<'a, 'b> {
         self.builder.ins().iconst(types::I32, i64::from(index))
     }
 
-    /// Widens an index or a size.
+    /// Widens an index or a size to 64 bits, which it may have already.
     fn widen(&mut self, value: Value) -> Value {
-        self.builder.ins().uextend(types::I64, value)
+        match self.builder.func.dfg.value_type(value) {
+            types::I64 => value,
+            _ => self.builder.ins().uextend(types::I64, value),
+        }
+    }
+
+    /// Pushes a size of 64 bits in the width of the addresses of a memory or table.
+    fn push_size(&mut self, size: Value, wide: bool) {
+        let size = if wide { size } else { self.builder.ins().ireduce(types::I32, size) };
+        self.push(size);
     }
 
     /// Counts values that a branch or a call hands over.

@@ -9,7 +9,8 @@ use cranelift_frontend::{FuncInstBuilder, FunctionBuilder};
 use wasmparser::Operator;
 
 use super::Translator;
-use crate::error::{Result, bail};
+use super::marks::constant;
+use crate::error::{Result, TrapCode, bail};
 
 impl Translator<'_, '_> {
     pub(super) fn numeric(&mut self, operator: &Operator<'_>) -> Result<()> {
@@ -23,10 +24,22 @@ impl Translator<'_, '_> {
             O::I32Add | O::I64Add => self.binary(|i, x, y| i.iadd(x, y)),
             O::I32Sub | O::I64Sub => self.binary(|i, x, y| i.isub(x, y)),
             O::I32Mul | O::I64Mul => self.binary(|i, x, y| i.imul(x, y)),
-            O::I32DivS | O::I64DivS => self.binary(|i, x, y| i.sdiv(x, y)),
-            O::I32DivU | O::I64DivU => self.binary(|i, x, y| i.udiv(x, y)),
-            O::I32RemS | O::I64RemS => self.binary(|i, x, y| i.srem(x, y)),
-            O::I32RemU | O::I64RemU => self.binary(|i, x, y| i.urem(x, y)),
+            O::I32DivS | O::I64DivS => {
+                self.check_division(true);
+                self.binary(|i, x, y| i.sdiv(x, y));
+            }
+            O::I32DivU | O::I64DivU => {
+                self.check_division(false);
+                self.binary(|i, x, y| i.udiv(x, y));
+            }
+            O::I32RemS | O::I64RemS => {
+                self.check_division(false);
+                self.binary(|i, x, y| i.srem(x, y));
+            }
+            O::I32RemU | O::I64RemU => {
+                self.check_division(false);
+                self.binary(|i, x, y| i.urem(x, y));
+            }
             O::I32And | O::I64And => self.binary(|i, x, y| i.band(x, y)),
             O::I32Or | O::I64Or => self.binary(|i, x, y| i.bor(x, y)),
             O::I32Xor | O::I64Xor => self.binary(|i, x, y| i.bxor(x, y)),
@@ -100,10 +113,10 @@ impl Translator<'_, '_> {
     fn convert(&mut self, operator: &Operator<'_>) -> Result<()> {
         use Operator as O;
         match *operator {
-            O::I32TruncF32S | O::I32TruncF64S => self.unary(|i, x| i.fcvt_to_sint(I32, x)),
-            O::I32TruncF32U | O::I32TruncF64U => self.unary(|i, x| i.fcvt_to_uint(I32, x)),
-            O::I64TruncF32S | O::I64TruncF64S => self.unary(|i, x| i.fcvt_to_sint(I64, x)),
-            O::I64TruncF32U | O::I64TruncF64U => self.unary(|i, x| i.fcvt_to_uint(I64, x)),
+            O::I32TruncF32S | O::I32TruncF64S => self.truncate(I32, true),
+            O::I32TruncF32U | O::I32TruncF64U => self.truncate(I32, false),
+            O::I64TruncF32S | O::I64TruncF64S => self.truncate(I64, true),
+            O::I64TruncF32U | O::I64TruncF64U => self.truncate(I64, false),
             O::I32TruncSatF32S | O::I32TruncSatF64S => self.unary(|i, x| i.fcvt_to_sint_sat(I32, x)),
             O::I32TruncSatF32U | O::I32TruncSatF64U => self.unary(|i, x| i.fcvt_to_uint_sat(I32, x)),
             O::I64TruncSatF32S | O::I64TruncSatF64S => self.unary(|i, x| i.fcvt_to_sint_sat(I64, x)),
@@ -140,6 +153,59 @@ impl Translator<'_, '_> {
         self.push(value);
     }
 
+    /// Without signals: traps where a division of the two topmost operands, which stay, would fault. `overflows`: whether
+    /// the least number divided by -1 is out of range, as it is for quotients but not for remainders.
+    fn check_division(&mut self, overflows: bool) {
+        if self.signals() {
+            return;
+        }
+        let (dividend, divisor) = self.pop2();
+        let (ty, known) = (self.builder.func.dfg.value_type(divisor), constant(&self.builder.func.dfg, divisor));
+        if known.is_none_or(|divisor| divisor == 0) {
+            self.trapz(divisor, TrapCode::IntegerDivideByZero);
+        }
+        let minus_one = if ty == I32 { u64::from(u32::MAX) } else { u64::MAX };
+        if overflows && known.is_none_or(|divisor| divisor == minus_one) {
+            let least = if ty == I32 { i64::from(i32::MIN as u32) } else { i64::MIN };
+            let least = self.builder.ins().iconst(ty, least);
+            let is_least = self.builder.ins().icmp(IntCC::Equal, dividend, least);
+            let minus_one = self.builder.ins().iconst(ty, minus_one as i64);
+            let is_minus_one = self.builder.ins().icmp(IntCC::Equal, divisor, minus_one);
+            let overflow = self.builder.ins().band(is_least, is_minus_one);
+            self.trapnz(overflow, TrapCode::IntegerOverflow);
+        }
+        self.push(dividend);
+        self.push(divisor);
+    }
+
+    /// Converts a float to an integer, or traps.
+    fn truncate(&mut self, ty: Type, signed: bool) {
+        if self.signals() {
+            return match signed {
+                true => self.unary(|i, x| i.fcvt_to_sint(ty, x)),
+                false => self.unary(|i, x| i.fcvt_to_uint(ty, x)),
+            };
+        }
+        let value = self.pop();
+        let nan = self.builder.ins().fcmp(FloatCC::Unordered, value, value);
+        self.trapnz(nan, TrapCode::InvalidConversionToInteger);
+        let (lower, condition, upper) = truncation_bounds(self.builder.func.dfg.value_type(value), ty, signed);
+        let float = |b: &mut FunctionBuilder<'_>, bound: f64| match b.func.dfg.value_type(value) {
+            F32 => b.ins().f32const(bound as f32),
+            _ => b.ins().f64const(bound),
+        };
+        let (lower, upper) = (float(&mut self.builder, lower), float(&mut self.builder, upper));
+        let above = self.builder.ins().fcmp(condition, value, lower);
+        let below = self.builder.ins().fcmp(FloatCC::LessThan, value, upper);
+        let fits = self.builder.ins().band(above, below);
+        self.trapz(fits, TrapCode::IntegerOverflow);
+        self.push(value);
+        match signed {
+            true => self.unary(|i, x| i.fcvt_to_sint_sat(ty, x)),
+            false => self.unary(|i, x| i.fcvt_to_uint_sat(ty, x)),
+        }
+    }
+
     /// Sign-extends the low bits of the operand.
     fn extend_low(&mut self, narrow: Type, wide: Type) {
         self.unary(|i, x| i.ireduce(narrow, x));
@@ -158,5 +224,22 @@ impl Translator<'_, '_> {
     fn float_compare(&mut self, condition: FloatCC) {
         self.binary(|i, x, y| i.fcmp(condition, x, y));
         self.unary(|i, x| i.uextend(I32, x));
+    }
+}
+
+/// Which floats become integers of type `ty` when their fraction is cut off: those that compare with the first number as
+/// the condition says and are less than the second. All bounds are exact.
+fn truncation_bounds(float: Type, ty: Type, signed: bool) -> (f64, FloatCC, f64) {
+    let end = match (ty, signed) {
+        (I32, true) => 2f64.powi(31),
+        (I32, false) => 2f64.powi(32),
+        (_, true) => 2f64.powi(63),
+        (_, false) => 2f64.powi(64),
+    };
+    match (signed, float, ty) {
+        (false, ..) => (-1.0, FloatCC::GreaterThan, end),
+        // The only case where there are floats between the least integer and the one before it.
+        (true, F64, I32) => (-end - 1.0, FloatCC::GreaterThan, end),
+        (true, ..) => (-end, FloatCC::GreaterThanOrEqual, end),
     }
 }

@@ -20,13 +20,13 @@ impl Translator<'_, '_> {
         match *operator {
             O::TableGet { table } => {
                 let index = self.pop();
-                let address = self.table_element_address(table, index);
+                let address = self.table_element_address(table, index, TrapCode::TableOutOfBounds);
                 let value = self.load_word(self.access.table_element(TrapCode::TableOutOfBounds), address, 0);
                 self.push(value);
             }
             O::TableSet { table } => {
                 let (index, value) = self.pop2();
-                let address = self.table_element_address(table, index);
+                let address = self.table_element_address(table, index, TrapCode::TableOutOfBounds);
                 let flags = self.access.table_element(TrapCode::TableOutOfBounds);
                 self.builder.ins().store(flags, value, address, 0);
                 let (base, offset) = self.table_record(table);
@@ -36,15 +36,13 @@ impl Translator<'_, '_> {
             }
             O::TableSize { table } => {
                 let length = self.table_length(table);
-                let length = self.builder.ins().ireduce(types::I32, length);
-                self.push(length);
+                self.push_size(length, self.module.info.tables[table as usize].ty.table64);
             }
             O::TableGrow { table } => {
                 let (value, delta) = self.pop2();
-                let (table, delta) = (self.index_const(table), self.widen(delta));
-                let old = self.call_grow_builtin(&builtin::TABLE_GROW, &[table, delta, value]);
-                let old = self.builder.ins().ireduce(types::I32, old);
-                self.push(old);
+                let (index, delta) = (self.index_const(table), self.widen(delta));
+                let old = self.call_grow_builtin(&builtin::TABLE_GROW, &[index, delta, value]);
+                self.push_size(old, self.module.info.tables[table as usize].ty.table64);
             }
             O::TableFill { table } => {
                 let (start, value, length) = self.pop3();
@@ -72,16 +70,25 @@ impl Translator<'_, '_> {
         Ok(())
     }
 
-    /// The address of an element, or null when the index is out of bounds. A conditional move decides, so not even
-    /// speculation reads beyond the table; the access itself faults, and its flags say with which trap.
-    pub(super) fn table_element_address(&mut self, table: u32, index: Value) -> Value {
+    /// The address of an element; `code` is the trap when the index is out of bounds.
+    ///
+    /// With Spectre mitigation the address is null then, by a conditional move, so not even speculation reads beyond the
+    /// table. With signals too, the access itself faults, and its flags say with which trap; else a branch comes first.
+    pub(super) fn table_element_address(&mut self, table: u32, index: Value, code: TrapCode) -> Value {
         let length = self.table_length(table);
         let index = self.widen(index);
         let outside = self.builder.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, index, length);
+        let guarded = self.module.tunables.table_spectre_mitigation;
+        if !(self.signals() && guarded) {
+            self.trapnz(outside, code);
+        }
         let (record, offset) = self.table_record(table);
         let base = self.load_word(self.access.vm, record, offset + field(offset_of!(VmTable, base)));
         let distance = self.builder.ins().ishl_imm_u(index, ELEMENT_SHIFT);
         let address = self.builder.ins().iadd(base, distance);
+        if !guarded {
+            return address;
+        }
         let null = self.zero(types::I64);
         self.builder.ins().select_spectre_guard(outside, null, address)
     }

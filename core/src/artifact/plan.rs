@@ -1,0 +1,153 @@
+//! How a linear memory is laid out and accessed: one answer for the compiler and the runtime.
+//!
+//! ```text
+//!   | dirty map | heap: 0 .. length accessible, then not, up to the capacity | guard, never accessible |
+//!               ▲ base
+//! ```
+//!
+//! Invariant: what code relies on depends on the type's index width and page size and on the settings, which all agree
+//! between an import and what is imported. Of the limits, code may use only that a memory is never smaller than the
+//! minimum and never larger than the maximum of any type it is imported as.
+
+use super::info::MemoryType;
+use super::layout::{MEMORY32_MAX_BYTES, WASM_PAGE_BYTES};
+
+/// Sizes in a configuration are at most this, so that sums of them fit any address space that we run in.
+pub const ADDRESS_SPACE_MAX: u64 = 1 << 46;
+
+/// Ends of accesses that are left to the guard are at most this, so that offsets fit an instruction.
+const REACH_MAX: u64 = 1 << 30;
+
+/// What the configuration of an engine says about all its memories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemorySettings {
+    /// Address space of a memory in bytes, at most [`ADDRESS_SPACE_MAX`].
+    pub reservation: u64,
+    /// Inaccessible bytes after it, at most [`ADDRESS_SPACE_MAX`].
+    pub guard: u64,
+    /// Whether faults become traps.
+    pub signals: bool,
+    /// Whether writes are marked in a dirty map.
+    pub tracked: bool,
+}
+
+/// How an access finds out that it is out of bounds. `reach` is in bytes; an access whose constant offset plus size is
+/// beyond it compares its whole address with the length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BoundsCheck {
+    /// It faults: no index reaches beyond the inaccessible address space.
+    Fault { reach: u64 },
+    /// The index is compared with the length. The `reach` bytes after the length are inaccessible.
+    Index { reach: u64 },
+    /// The whole address is compared. What lies beyond the length may be accessible.
+    Whole,
+}
+
+impl BoundsCheck {
+    /// Whether accesses look at the length.
+    pub fn is_explicit(self) -> bool {
+        !matches!(self, BoundsCheck::Fault { .. })
+    }
+}
+
+/// Where code finds the dirty map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DirtyMap {
+    /// There is none.
+    None,
+    /// `DIRTY_MAP_BYTES` below the base.
+    Below,
+    /// At `VmMemory::map`.
+    Pointer,
+}
+
+/// Layout and access of the memories of a type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryPlan {
+    /// Address space of the heap in bytes, as far as the memory can use it. All of it for [`BoundsCheck::Fault`].
+    pub reservation: u64,
+    /// Inaccessible bytes after the heap.
+    pub guard: u64,
+    pub check: BoundsCheck,
+    pub map: DirtyMap,
+    /// Whether a memory may outgrow its reservation and then gets another base.
+    pub moves: bool,
+}
+
+impl MemoryPlan {
+    /// The plan for memories of type `ty`. Sizes are rounded up to WebAssembly pages, which all hosts' pages divide.
+    pub fn new(ty: &MemoryType, settings: MemorySettings) -> Self {
+        let reservation = settings.reservation.next_multiple_of(WASM_PAGE_BYTES);
+        let guard = settings.guard.next_multiple_of(WASM_PAGE_BYTES);
+        let covers_32_bits = !ty.memory64 && reservation >= MEMORY32_MAX_BYTES;
+        let check = if !settings.signals || ty.page_size() != WASM_PAGE_BYTES {
+            BoundsCheck::Whole
+        } else if covers_32_bits {
+            BoundsCheck::Fault { reach: (reservation - MEMORY32_MAX_BYTES + guard).min(REACH_MAX) }
+        } else {
+            BoundsCheck::Index { reach: guard.min(REACH_MAX) }
+        };
+        let map = match (settings.tracked, covers_32_bits) {
+            (false, _) => DirtyMap::None,
+            (true, true) => DirtyMap::Below,
+            (true, false) => DirtyMap::Pointer,
+        };
+        MemoryPlan { reservation, guard, check, map, moves: ty.maximum_bytes() > reservation }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEFAULT: MemorySettings =
+        MemorySettings { reservation: MEMORY32_MAX_BYTES, guard: 32 << 20, signals: true, tracked: true };
+
+    fn memory64() -> MemoryType {
+        MemoryType { memory64: true, ..MemoryType::new(1, None) }
+    }
+
+    #[test]
+    fn ordinary_memories_need_no_check() {
+        let plan = MemoryPlan::new(&MemoryType::new(1, None), DEFAULT);
+        assert_eq!(plan.check, BoundsCheck::Fault { reach: 32 << 20 });
+        assert_eq!((plan.map, plan.moves), (DirtyMap::Below, false));
+        let wide = MemorySettings { reservation: MEMORY32_MAX_BYTES + (1 << 20), guard: 1, ..DEFAULT };
+        let plan = MemoryPlan::new(&MemoryType::new(1, None), wide);
+        assert_eq!(plan.check, BoundsCheck::Fault { reach: (1 << 20) + WASM_PAGE_BYTES });
+    }
+
+    #[test]
+    fn what_faults_cannot_tell_is_checked() {
+        let check = |ty: MemoryType, settings| MemoryPlan::new(&ty, settings).check;
+        assert_eq!(check(memory64(), DEFAULT), BoundsCheck::Index { reach: 32 << 20 });
+        let small = MemorySettings { reservation: 1 << 20, ..DEFAULT };
+        assert_eq!(check(MemoryType::new(1, None), small), BoundsCheck::Index { reach: 32 << 20 });
+        let bytes = MemoryType { page_size_log2: 0, ..MemoryType::new(1, None) };
+        assert_eq!(check(bytes, DEFAULT), BoundsCheck::Whole);
+        assert_eq!(check(MemoryType::new(1, None), MemorySettings { signals: false, ..DEFAULT }), BoundsCheck::Whole);
+    }
+
+    #[test]
+    fn only_memories_that_outgrow_their_reservation_move() {
+        let small = MemorySettings { reservation: 1 << 20, ..DEFAULT };
+        assert!(MemoryPlan::new(&MemoryType::new(1, None), small).moves);
+        assert!(!MemoryPlan::new(&MemoryType::new(1, Some(16)), small).moves);
+        assert!(MemoryPlan::new(&memory64(), DEFAULT).moves);
+        assert!(!MemoryPlan::new(&MemoryType { maximum: Some(65_536), ..memory64() }, DEFAULT).moves);
+    }
+
+    #[test]
+    fn an_importers_plan_agrees_with_that_of_any_memory_it_may_get() {
+        for settings in [DEFAULT, MemorySettings { reservation: 1 << 20, ..DEFAULT }] {
+            for base in [MemoryType::new(0, None), memory64()] {
+                let importer = MemoryPlan::new(&base, settings);
+                for maximum in [1, 16, 17, 65_536] {
+                    let given = MemoryPlan::new(&MemoryType { maximum: Some(maximum), ..base }, settings);
+                    assert_eq!((importer.check, importer.map), (given.check, given.map));
+                    assert!(importer.moves || !given.moves);
+                }
+            }
+        }
+    }
+}
