@@ -1,11 +1,12 @@
 //! Compiled modules (`.cwasm`): loading them, and making them for `instar compile`.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use instar::{Engine, Module};
 
 use crate::args::CompileArgs;
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, reason};
 use crate::input::{Format, Input};
 use crate::load;
 use crate::progress::Progress;
@@ -19,8 +20,12 @@ pub fn load(engine: &Engine, input: &Input) -> Result<Module> {
     let loaded = match input.piped() {
         // SAFETY: whoever starts the program with this file vouches for it, see `check_trust`.
         Some(bytes) => unsafe { Module::deserialize(engine, bytes) },
-        // SAFETY: as above; a file that changes meanwhile is the user's to avoid, as for native programs.
-        None => unsafe { Module::deserialize_file(engine, input.path()) },
+        None => {
+            let file = File::open(input.path())
+                .map_err(|e| Failure::new(format_args!("cannot read {}: {}", input.shown(), reason(&e))))?;
+            // SAFETY: as above; a file that changes meanwhile is the user's to avoid, as for native programs.
+            unsafe { Module::deserialize_open_file(engine, file) }
+        }
     };
     loaded.map_err(|e| explain(e, input))
 }
@@ -37,7 +42,7 @@ pub fn verify(engine: &Engine, input: &Input) -> Result<Module> {
         Some(bytes) => bytes,
         None => {
             read = std::fs::read(input.path())
-                .map_err(|e| Failure::new(crate::failure::reason(&e)).in_file(input.shown()))?;
+                .map_err(|e| Failure::new(reason(&e)).in_file(input.shown()))?;
             &read
         }
     };
