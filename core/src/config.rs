@@ -137,6 +137,15 @@ impl Features {
         self.0
     }
 
+    /// The names of their switches; a bit that this version does not know is called by its number.
+    pub fn names(bits: u32) -> Vec<String> {
+        let name = |bit: u32| match Features::ALL.iter().find(|f| f.0.0 == 1 << bit) {
+            Some((_, name, ..)) => name.to_string(),
+            None => format!("feature {bit}"),
+        };
+        (0..u32::BITS).filter(|bit| bits >> bit & 1 == 1).map(name).collect()
+    }
+
     fn set(&mut self, other: Features, on: bool) {
         if on { self.0 |= other.0 } else { self.0 &= !other.0 }
     }
@@ -160,6 +169,38 @@ impl Default for Features {
             features.set(feature, on);
         }
         features
+    }
+}
+
+impl Tunables {
+    /// Everything that changes the compiled code, by name, but the features: what an artifact records.
+    pub fn settings(&self) -> Vec<(&'static str, String)> {
+        let Tunables {
+            features: _,
+            dirty_tracking,
+            opt_level,
+            nan_canonicalization,
+            relaxed_simd_deterministic,
+            signals_based_traps,
+            memory_reservation,
+            memory_guard_size,
+            heap_spectre_mitigation,
+            table_spectre_mitigation,
+            // What a debugger or a backtrace sees, not what runs.
+            address_map: _,
+            debug_verifier: _,
+        } = self;
+        vec![
+            ("dirty_tracking", format!("{dirty_tracking:?}")),
+            ("cranelift_opt_level", format!("{opt_level:?}")),
+            ("cranelift_nan_canonicalization", nan_canonicalization.to_string()),
+            ("relaxed_simd_deterministic", relaxed_simd_deterministic.to_string()),
+            ("signals_based_traps", signals_based_traps.to_string()),
+            ("memory_reservation", memory_reservation.to_string()),
+            ("memory_guard_size", memory_guard_size.to_string()),
+            ("enable_heap_access_spectre_mitigation", heap_spectre_mitigation.to_string()),
+            ("enable_table_access_spectre_mitigation", table_spectre_mitigation.to_string()),
+        ]
     }
 }
 
@@ -221,6 +262,7 @@ pub struct Config {
     max_instances: usize,
     max_memory_pages: u64,
     max_table_elements: u64,
+    seal_artifacts: bool,
     paranoid: bool,
 }
 
@@ -233,6 +275,7 @@ impl Default for Config {
             max_instances: 10_000,
             max_memory_pages: 65_536,
             max_table_elements: 1_000_000,
+            seal_artifacts: false,
             paranoid: false,
         }
     }
@@ -347,6 +390,13 @@ impl Config {
         self
     }
 
+    /// Copy files that [`Module::deserialize_file`](crate::Module::deserialize_file) loads into sealed memory instead of
+    /// mapping them, so that they may change or go away afterwards. Costs a copy of each file. Default off.
+    pub fn seal_artifacts(&mut self, on: bool) -> &mut Self {
+        self.seal_artifacts = on;
+        self
+    }
+
     /// Compare every slot with its image, byte by byte, after each reset, and abort the process when they differ. Slow;
     /// for tests. Default off.
     pub fn paranoid(&mut self, on: bool) -> &mut Self {
@@ -392,6 +442,10 @@ impl Config {
 
     pub(crate) fn table_limit_elements(&self) -> u64 {
         self.max_table_elements
+    }
+
+    pub(crate) fn seals_artifacts(&self) -> bool {
+        self.seal_artifacts
     }
 
     pub(crate) fn is_paranoid(&self) -> bool {

@@ -2,16 +2,24 @@
 
 use std::any::Any;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, RwLock, Weak};
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, Weak};
 
-use crate::artifact::info::FuncType;
+use crate::artifact::declarations;
+use crate::artifact::format::{Artifact, FORMAT, Section, Verify};
+use crate::artifact::header::Header;
+use crate::artifact::info::{FuncType, ModuleInfo};
+#[cfg(feature = "compile")]
+use crate::artifact::write;
 #[cfg(feature = "compile")]
 use crate::compile::Compiler;
-use crate::config::Config;
+use crate::config::{Config, Features};
 use crate::error::Result;
 use crate::image::InstanceImage;
 use crate::pool::cell::StoreCell;
 use crate::pool::engine::EnginePool;
+use crate::sys::mapped::{Bytes, Mapped};
+use crate::types::TypeRegistry;
 use crate::vm::instance::InstanceLimits;
 use crate::vm::module::VmModule;
 use crate::vm::unwind;
@@ -24,6 +32,8 @@ struct Inner {
     config: Config,
     #[cfg(feature = "compile")]
     compiler: Compiler,
+    /// What artifacts of this engine say about themselves.
+    header: Header,
     types: RwLock<TypeRegistry>,
     /// Modules made for host-made functions, memories, tables and globals, by their bytes.
     synthetic: Mutex<HashMap<Vec<u8>, Arc<Loaded>>>,
@@ -34,13 +44,6 @@ struct Inner {
 pub(crate) struct Loaded {
     pub vm: Arc<VmModule>,
     pub image: Arc<InstanceImage>,
-}
-
-/// Engine-wide ids of function types.
-#[derive(Default)]
-struct TypeRegistry {
-    ids: HashMap<FuncType, u32>,
-    types: Vec<FuncType>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -72,12 +75,19 @@ impl Engine {
         }
         #[cfg(feature = "compile")]
         let compiler = Compiler::new(&config.tunables())?;
+        #[cfg(feature = "compile")]
+        let cpu = compiler.cpu_features();
+        #[cfg(not(feature = "compile"))]
+        let cpu = [];
+        let tunables = config.tunables();
+        let header = Header::new(&cpu, tunables.features.bits(), tunables.settings());
         Ok(Engine(Arc::new_cyclic(|owner: &Weak<Inner>| {
             let owner: Weak<dyn Any + Send + Sync> = owner.clone();
             Inner {
                 config: config.clone(),
                 #[cfg(feature = "compile")]
                 compiler,
+                header,
                 types: RwLock::default(),
                 synthetic: Mutex::default(),
                 pool: EnginePool::new(config.instance_limit(), config.wasm_stack_bytes(), owner),
@@ -117,36 +127,89 @@ impl Engine {
         Engine(inner.expect("an open store keeps its engine alive"))
     }
 
-    /// The engine-wide id of a type.
-    pub(crate) fn type_id(&self, ty: &FuncType) -> u32 {
-        let mut registry = self.0.types.write().unwrap_or_else(|e| e.into_inner());
-        if let Some(&id) = registry.ids.get(ty) {
-            return id;
-        }
-        let id = u32::try_from(registry.types.len()).expect("memory ends before type ids do");
-        registry.types.push(ty.clone());
-        registry.ids.insert(ty.clone(), id);
-        id
+    /// The engine's id of a function type, for [`HeapType::Concrete`](crate::HeapType::Concrete). Equal types have equal
+    /// ids.
+    ///
+    /// # Errors
+    ///
+    /// `Type` when the type mentions ids that are none of this engine.
+    pub fn type_id(&self, ty: &FuncType) -> Result<u32> {
+        self.0.types.write().unwrap_or_else(|e| e.into_inner()).id(ty)
     }
 
-    /// The type with this id.
-    pub(crate) fn func_type(&self, id: u32) -> FuncType {
-        self.0.types.read().unwrap_or_else(|e| e.into_inner()).types[id as usize].clone()
+    /// The function type with this id; `None` when the engine has no such type.
+    pub fn func_type(&self, id: u32) -> Option<FuncType> {
+        self.types().get(id).cloned()
     }
 
-    /// Compiles and loads a module.
+    /// The type of a function of this engine.
+    pub(crate) fn known_type(&self, id: u32) -> FuncType {
+        self.func_type(id).expect("functions have types of their engine")
+    }
+
+    /// All function types.
+    pub(crate) fn types(&self) -> RwLockReadGuard<'_, TypeRegistry> {
+        self.0.types.read().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Gives a compiled module the ids of this engine instead of its own indices of types.
+    fn adopt_types(&self, info: &mut ModuleInfo) -> Result<Box<[u32]>> {
+        self.0.types.write().unwrap_or_else(|e| e.into_inner()).adopt(info)
+    }
+
+    /// Compiles a module to the bytes of an artifact.
     #[cfg(feature = "compile")]
-    pub(crate) fn load(&self, wasm: &[u8]) -> Result<Loaded> {
-        let compiled = self.0.compiler.compile(wasm)?;
-        let type_ids = compiled.info.types.iter().map(|ty| self.type_id(ty)).collect();
-        let image = Arc::new(InstanceImage::build(&compiled.info)?);
-        Ok(Loaded { vm: Arc::new(VmModule::load(compiled, type_ids)?), image })
+    pub(crate) fn compile(&self, wasm: &[u8]) -> Result<Vec<u8>> {
+        write::write(&self.0.compiler.compile(wasm)?, &self.0.header)
     }
 
-    /// A build without a compiler loads no WebAssembly.
+    /// A build without a compiler compiles nothing.
     #[cfg(not(feature = "compile"))]
-    pub(crate) fn load(&self, _wasm: &[u8]) -> Result<Loaded> {
-        crate::error::bail!(Unsupported, "this build has no compiler (feature `compile`)")
+    pub(crate) fn compile(&self, _wasm: &[u8]) -> Result<Vec<u8>> {
+        crate::error::bail!(Unsupported, "this build has no compiler (feature `compile`); it loads precompiled modules")
+    }
+
+    /// Validates a module.
+    #[cfg(feature = "compile")]
+    pub(crate) fn validate(&self, wasm: &[u8]) -> Result<()> {
+        self.0.compiler.validate(wasm)
+    }
+
+    /// A build without a compiler validates nothing.
+    #[cfg(not(feature = "compile"))]
+    pub(crate) fn validate(&self, _wasm: &[u8]) -> Result<()> {
+        crate::error::bail!(Unsupported, "this build has no compiler (feature `compile`), and so no validator")
+    }
+
+    /// Compiles a module in the binary or text format to the bytes of an artifact, which
+    /// [`Module::deserialize`](crate::Module::deserialize) loads in any process of this kind of machine. The same input,
+    /// settings and processor give the same bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Module::new`](crate::Module::new).
+    pub fn precompile_module(&self, bytes: &[u8]) -> Result<Vec<u8>> {
+        self.compile(&crate::module::binary(bytes)?)
+    }
+
+    /// Something to be hashed: engines for which it is equal make and load the same artifacts. For keys of caches.
+    pub fn precompile_compatibility_hash(&self) -> impl Hash + '_ {
+        (FORMAT, &self.0.header)
+    }
+
+    /// Loads an artifact.
+    pub(crate) fn load(&self, bytes: Mapped, verify: Verify) -> Result<Loaded> {
+        let artifact = Artifact::open(Bytes::new(Arc::new(bytes)), verify)?;
+        self.0.header.check(artifact.section(Section::Header)?.as_slice(), Features::names)?;
+        let (mut info, plan) = declarations::decode(&artifact)?;
+        let type_ids = self.adopt_types(&mut info)?;
+        let image = Arc::new(InstanceImage::new(&artifact, plan)?);
+        Ok(Loaded { vm: Arc::new(VmModule::load(artifact, info, type_ids)?), image })
+    }
+
+    /// Compiles and loads a module. What was written just now needs no verification.
+    pub(crate) fn compile_and_load(&self, wasm: &[u8]) -> Result<Loaded> {
+        self.load(Mapped::copy_of(&self.compile(wasm)?)?, Verify::Head)
     }
 
     /// Loads a module that the runtime made itself, once per engine.
@@ -154,7 +217,7 @@ impl Engine {
         if let Some(loaded) = lock(&self.0.synthetic).get(&wasm) {
             return Ok(loaded.clone());
         }
-        let loaded = Arc::new(self.load(&wasm)?);
+        let loaded = Arc::new(self.compile_and_load(&wasm)?);
         Ok(lock(&self.0.synthetic).entry(wasm).or_insert(loaded).clone())
     }
 }

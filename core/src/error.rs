@@ -82,6 +82,8 @@ numbered! {
         Poisoned = 16, "store is poisoned";
         /// Instar itself is wrong; please report it.
         Bug = 17, "bug in Instar";
+        /// A precompiled module is damaged, or was made by another version, for another machine or with other settings.
+        Artifact = 18, "precompiled module cannot be used";
     }
 }
 

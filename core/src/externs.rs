@@ -1,7 +1,8 @@
 //! [`Extern`]: what can be imported and exported; and the matching of imports.
 
-use crate::artifact::info::{EntityIndex, ExternType};
+use crate::artifact::info::{EntityIndex, ExternType, ValType};
 use crate::artifact::layout::WASM_PAGE_BYTES;
+use crate::engine::Engine;
 use crate::error::Result;
 use crate::func::Func;
 use crate::global::Global;
@@ -47,7 +48,7 @@ impl Extern {
             // SAFETY: the instance belongs to `store`.
             EntityIndex::Table(index) => Extern::Table(unsafe { Table::from_definition(instance.table(index), store) }),
             EntityIndex::Global(index) => {
-                let ty = instance.module().info.globals[index as usize].ty;
+                let ty = instance.global_type(index);
                 // SAFETY: the instance belongs to `store`.
                 Extern::Global(unsafe { Global::from_definition(instance.global(index), ty, store) })
             }
@@ -57,11 +58,7 @@ impl Extern {
     /// The type, with the current size of a memory or table as its minimum.
     pub(crate) fn current_type(&self, store: &StoreOpaque) -> Result<ExternType> {
         Ok(match self {
-            Extern::Func(func) => {
-                let reference = func.raw(store)?;
-                // SAFETY: the reference belongs to an instance of `store`.
-                ExternType::Func(store.engine().func_type(unsafe { (*reference).type_id }))
-            }
+            Extern::Func(func) => ExternType::Func(store.engine().known_type(func.type_id(store)?)),
             Extern::Memory(memory) => ExternType::Memory(memory.current_type(store)?),
             Extern::Table(table) => ExternType::Table(table.current_type(store)?),
             Extern::Global(global) => ExternType::Global(global.type_in(store)?),
@@ -77,7 +74,9 @@ fn limits_match(wanted: (u64, Option<u64>), given: (u64, Option<u64>)) -> bool {
 pub(crate) fn matches(wanted: &ExternType, given: &ExternType) -> bool {
     match (wanted, given) {
         (ExternType::Func(w), ExternType::Func(g)) => w == g,
-        (ExternType::Global(w), ExternType::Global(g)) => w == g,
+        // Whoever may write a global must mean the same type as those who read it.
+        (ExternType::Global(w), ExternType::Global(g)) if w.mutable || g.mutable => w == g,
+        (ExternType::Global(w), ExternType::Global(g)) => g.content.matches(w.content),
         (ExternType::Memory(w), ExternType::Memory(g)) => {
             (w.memory64, w.shared, w.page_size_log2) == (g.memory64, g.shared, g.page_size_log2)
                 && limits_match((w.minimum, w.maximum), (g.minimum, g.maximum))
@@ -90,15 +89,16 @@ pub(crate) fn matches(wanted: &ExternType, given: &ExternType) -> bool {
     }
 }
 
-/// A type in words, for error messages.
-pub(crate) fn describe(ty: &ExternType) -> String {
+/// A type of this engine in words, for error messages.
+pub(crate) fn describe(engine: &Engine, ty: &ExternType) -> String {
+    let types = engine.types();
     let limits = |min: u64, max: Option<u64>, unit: &str| match max {
         Some(max) => format!("{min} to {max} {unit}"),
         None => format!("at least {min} {unit}"),
     };
     let wide = |wide: bool| if wide { "64-bit " } else { "" };
     match ty {
-        ExternType::Func(ty) => format!("function {ty}"),
+        ExternType::Func(ty) => format!("function {}", types.show_func(ty)),
         ExternType::Memory(ty) => {
             let unit =
                 if ty.page_size() == WASM_PAGE_BYTES { "pages" } else { &format!("pages of {} bytes", ty.page_size()) };
@@ -107,8 +107,10 @@ pub(crate) fn describe(ty: &ExternType) -> String {
         }
         ExternType::Table(ty) => {
             let limits = limits(ty.minimum, ty.maximum, "elements");
-            format!("{}table of {limits} {}", wide(ty.table64), ty.element)
+            format!("{}table of {limits} {}", wide(ty.table64), types.show(ValType::Ref(ty.element)))
         }
-        ExternType::Global(ty) => format!("{} global {}", if ty.mutable { "mutable" } else { "constant" }, ty.content),
+        ExternType::Global(ty) => {
+            format!("{} global {}", if ty.mutable { "mutable" } else { "constant" }, types.show(ty.content))
+        }
     }
 }

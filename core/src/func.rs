@@ -5,12 +5,16 @@ use std::mem::MaybeUninit;
 
 use crate::artifact::info::FuncType;
 use crate::artifact::layout::VmFuncRef;
+use crate::engine::Engine;
 use crate::error::{Result, bail};
 use crate::host::{Caller, HostFunc, IntoFunc};
 use crate::pool::cell::StoreCell;
 use crate::store::{AsContext, AsContextMut, StoreOpaque};
 use crate::synthetic;
 use crate::val::{MAX_TYPED_SLOTS, Val, WasmList, check_typed, check_values};
+
+/// Calls over values that need no more slots than this need no allocation.
+const FEW_SLOTS: usize = 16;
 
 /// A function of a store. A small handle: copy it freely.
 #[derive(Clone, Copy, Debug)]
@@ -82,9 +86,14 @@ impl Func {
     }
 
     fn type_in(&self, store: &StoreOpaque) -> Result<FuncType> {
+        Ok(store.engine().known_type(self.type_id(store)?))
+    }
+
+    /// The engine's id of the function's type.
+    pub(crate) fn type_id(&self, store: &StoreOpaque) -> Result<u32> {
         let reference = self.raw(store)?;
         // SAFETY: the reference belongs to an instance of this store.
-        Ok(store.engine().func_type(unsafe { (*reference).type_id }))
+        Ok(unsafe { (*reference).type_id })
     }
 
     /// Calls the function with values.
@@ -97,12 +106,11 @@ impl Func {
         let mut context = store.as_context_mut();
         let store = context.opaque();
         let ty = self.type_in(store)?;
-        check_values("parameters", ty.params(), params)?;
+        check_values("parameters", ty.params(), params, store)?;
         if results.len() != ty.results().len() {
             bail!(Type, "expected room for {} results, got {}", ty.results().len(), results.len());
         }
-        // Most calls need few slots: those need no allocation.
-        let (mut few, mut many) = ([0; MAX_TYPED_SLOTS], Vec::new());
+        let (mut few, mut many) = ([0; FEW_SLOTS], Vec::new());
         let slots: &mut [u64] = match few.get_mut(..ty.slots()) {
             Some(slots) => slots,
             None => {
@@ -120,7 +128,7 @@ impl Func {
     }
 
     /// Calls the function on raw slots of 8 bytes: parameters in, results out. Integers and floats are their bits in the low
-    /// end.
+    /// end; a vector takes two slots, its low half first.
     ///
     /// # Errors
     ///
@@ -129,7 +137,7 @@ impl Func {
         let mut context = store.as_context_mut();
         let store = context.opaque();
         let ty = self.type_in(store)?;
-        check_raw(&ty, slots.len())?;
+        check_raw(&store.engine(), &ty, slots.len())?;
         // SAFETY: `type_in` checked the store; there are slots enough, and any bits are good numbers.
         unsafe { StoreCell::call(store.cell_ptr(), self.reference, slots.as_mut_ptr()) }
     }
@@ -160,7 +168,9 @@ impl Func {
     ///
     /// `Type`, with both types.
     pub fn typed<P: WasmList, R: WasmList>(&self, store: impl AsContext) -> Result<TypedFunc<P, R>> {
-        check_typed::<P, R>("the function", &self.ty(store)?)?;
+        let context = store.as_context();
+        let ty = self.type_in(context.opaque())?;
+        check_typed::<P, R>(&context.opaque().engine(), "the function", &ty)?;
         Ok(TypedFunc { func: *self, _types: PhantomData })
     }
 }
@@ -170,8 +180,9 @@ impl Func {
 /// # Errors
 ///
 /// `Type` when there are too few, or when a parameter or result is a reference.
-pub(crate) fn check_raw(ty: &FuncType, slots: usize) -> Result<()> {
+pub(crate) fn check_raw(engine: &Engine, ty: &FuncType, slots: usize) -> Result<()> {
     if ty.has_references() {
+        let ty = engine.types().show_func(ty);
         bail!(Type, "references cannot be passed as raw slots: the function has type {ty}");
     }
     if slots < ty.slots() {

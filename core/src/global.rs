@@ -29,9 +29,9 @@ impl Global {
     ///
     /// `Type` when `init` does not fit; `PoolExhausted` or `Os`: a host-made global takes a slot.
     pub fn new(mut store: impl AsContextMut, ty: GlobalType, init: Val) -> Result<Self> {
-        if init.ty() != ty.content {
-            bail!(Type, "a global of type {} cannot start as {}", ty.content, init.ty());
-        }
+        init.check(ty.content, store.as_context_mut().opaque(), |must, is| {
+            error!(Type, "a global of type {must} cannot start as {is}")
+        })?;
         let global = synthetic::global(&mut store, ty)?;
         let mut context = store.as_context_mut();
         global.put(context.opaque(), init)?;
@@ -92,9 +92,11 @@ impl Global {
         if !self.ty.mutable {
             bail!(Type, "the global is constant");
         }
-        if value.ty() != self.ty.content {
-            bail!(Type, "the global is {}, got {}", self.ty.content, value.ty());
-        }
-        self.put(store.as_context_mut().opaque(), value)
+        let mut context = store.as_context_mut();
+        let store = context.opaque();
+        // Before the value is looked at: a type is one of the global's own engine.
+        self.raw(store)?;
+        value.check(self.ty.content, store, |must, is| error!(Type, "the global is {must}, got {is}"))?;
+        self.put(store, value)
     }
 }

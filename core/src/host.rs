@@ -68,8 +68,9 @@ impl HostFunc {
             let params: Vec<Val> = Val::from_slots(slots, signature.params(), store).collect();
             let mut results: Vec<Val> = signature.results().iter().map(|&ty| Val::default_for(ty)).collect();
             func(Caller { store: caller.store.as_context_mut(), context: caller.context }, &params, &mut results)?;
-            check_values("results of the host function", signature.results(), &results)?;
-            Val::to_slots(&results, slots, caller.store.opaque())
+            let store = caller.store.opaque();
+            check_values("results of the host function", signature.results(), &results, store)?;
+            Val::to_slots(&results, slots, store)
         })
     }
 

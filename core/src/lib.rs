@@ -60,6 +60,7 @@ mod summary;
 mod synthetic;
 mod sys;
 mod table;
+mod types;
 mod val;
 mod vm;
 
@@ -74,7 +75,7 @@ pub use host::{Caller, IntoFunc, WasmRet};
 pub use instance::Instance;
 pub use linker::Linker;
 pub use memory::Memory;
-pub use module::{ExportType, ImportType, Module, ModuleExport};
+pub use module::{ExportType, FunctionCode, ImportType, Module, ModuleExport};
 pub use owned::OwnedInstance;
 pub use pre::{BytesFunc, ExportFunc, ExportMemory, InstancePre, TypedExport};
 pub use shared::{Claim, SharedInstance};

@@ -88,7 +88,7 @@ impl<T: 'static> Linker<T> {
     ///
     /// # Errors
     ///
-    /// `Link` when the name is taken.
+    /// `Link` when the name is taken; `Type` when the type mentions types that are none of the engine's.
     pub fn func_new(
         &mut self,
         module: &str,
@@ -96,11 +96,12 @@ impl<T: 'static> Linker<T> {
         ty: FuncType,
         func: impl Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<()> + Send + Sync + 'static,
     ) -> Result<&mut Self> {
+        self.engine.types().check(ty.mentioned())?;
         self.insert(module, name, Definition::Host(Arc::new(HostFunc::dynamic(ty, func))))
     }
 
     /// Defines a host function over raw slots: parameters in, results out, 8 bytes each, `ty.slots()` of them. Integers and
-    /// floats are their bits in the low end.
+    /// floats are their bits in the low end; a vector takes two slots, its low half first.
     ///
     /// # Errors
     ///
@@ -231,7 +232,11 @@ impl<T: 'static> Linker<T> {
         for import in self.unknown(module) {
             let what = format!("`{}.{}`", import.module, import.name);
             let ExternType::Func(ty) = import.ty else {
-                bail!(Link, "import {what} is a {}; only functions can be defined as traps", describe(&import.ty));
+                bail!(
+                    Link,
+                    "import {what} is a {}; only functions can be defined as traps",
+                    describe(&self.engine, &import.ty)
+                );
             };
             let func = HostFunc::raw::<T, _>(ty, move |_, _| {
                 Err(error!(Link, "the guest called {what}, an import that was never defined"))
@@ -261,7 +266,7 @@ impl<T: 'static> Linker<T> {
                     "import `{}.{}` is a {}: type {ty} has no default value",
                     import.module,
                     import.name,
-                    describe(&import.ty)
+                    describe(&self.engine, &import.ty)
                 )),
                 ty => Ok(Val::default_for(ty)),
             };
@@ -327,15 +332,15 @@ impl<T: 'static> Linker<T> {
         for import in module.imports() {
             let what = format!("`{}.{}`", import.module, import.name);
             let Some(definition) = self.definition(import.module, import.name) else {
-                bail!(Link, "import {what} is not defined: the module wants a {}", describe(&import.ty));
+                bail!(Link, "import {what} is not defined: the module wants a {}", describe(&self.engine, &import.ty));
             };
             let check = |given: ExternType| match matches(&import.ty, &given) {
                 true => Ok(()),
                 false => Err(error!(
                     Link,
                     "import {what} is of another type: the module wants a {}, it is a {}",
-                    describe(&import.ty),
-                    describe(&given)
+                    describe(&self.engine, &import.ty),
+                    describe(&self.engine, &given)
                 )),
             };
             imports.push(match definition {
@@ -368,6 +373,6 @@ fn import_value(item: &Extern, store: &StoreOpaque) -> Result<ImportValue> {
         }
         Extern::Memory(memory) => ImportValue::Memory(memory.raw(store)?),
         Extern::Table(table) => ImportValue::Table(table.raw(store)?),
-        Extern::Global(global) => ImportValue::Global(global.raw(store)?),
+        Extern::Global(global) => ImportValue::Global(global.raw(store)?, global.ty()),
     })
 }

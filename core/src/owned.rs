@@ -93,7 +93,7 @@ impl<T: 'static> OwnedInstance<T> {
     }
 
     /// Calls an export on raw slots of 8 bytes: parameters in, results out. Integers and floats are their bits in the low
-    /// end.
+    /// end; a vector takes two slots, its low half first.
     ///
     /// # Errors
     ///

@@ -193,7 +193,7 @@ impl<T: 'static> InstancePre<T> {
     /// `MissingExport`; `Type`, with both types.
     pub fn typed<P: WasmList, R: WasmList>(&self, name: &str) -> Result<TypedExport<P, R>> {
         let func = self.func(name)?;
-        check_typed::<P, R>(&format!("`{name}`"), func.ty())?;
+        check_typed::<P, R>(self.engine(), &format!("`{name}`"), func.ty())?;
         Ok(TypedExport { func, _types: PhantomData })
     }
 
@@ -418,7 +418,7 @@ impl ExportFunc {
     pub(crate) fn check_raw(&self, slots: usize) -> Result<()> {
         match self.raw_slots {
             Some(needed) if needed as usize <= slots => Ok(()),
-            _ => check_raw(self.ty(), slots),
+            _ => check_raw(self.module.engine(), self.ty(), slots),
         }
     }
 }

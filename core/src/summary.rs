@@ -27,7 +27,8 @@ pub struct ModuleSummary {
     pub start: Option<u32>,
     /// Number of data segments.
     pub data_segments: usize,
-    /// Bytes in all data segments.
+    /// Bytes of data segments that are kept beside the images: passive ones, and active ones that each instance applies
+    /// itself.
     pub data_bytes: usize,
     /// Number of element segments.
     pub element_segments: usize,
@@ -54,11 +55,11 @@ impl Module {
             imported_globals: info.imported_globals as usize,
             start: info.start,
             data_segments: info.data_segments.len(),
-            data_bytes: info.data.len(),
+            data_bytes: info.data_segments.iter().map(|s| s.bytes.len()).sum(),
             element_segments: info.element_segments.len(),
             elements: info.element_segments.iter().map(|s| s.elements.len()).sum(),
-            image_bytes: self.loaded().image.memory_bytes(),
-            code_bytes: self.loaded().vm.code_bytes(),
+            image_bytes: self.loaded().image.memory_bytes(info),
+            code_bytes: self.functions().map(|f| f.range.end).max().unwrap_or(0),
         }
     }
 }

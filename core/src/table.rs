@@ -30,10 +30,11 @@ impl Table {
     ///
     /// `Type` when `init` does not fit; `PoolExhausted` or `Os`: a host-made table takes a slot.
     pub fn new(mut store: impl AsContextMut, ty: TableType, init: Val) -> Result<Self> {
-        check_element(ty, &init)?;
-        let table = synthetic::table(&mut store, ty)?;
         let mut context = store.as_context_mut();
+        check_element(ty, &init, context.opaque())?;
         let slot = init.to_slot(context.opaque())?;
+        let table = synthetic::table(&mut store, ty, slot)?;
+        let mut context = store.as_context_mut();
         let definition = table.raw(context.opaque())?;
         // SAFETY: the table was made just now; the range is all of it.
         unsafe { vm::fill(&mut *definition, 0, slot, ty.minimum) }.map_err(crate::Error::trap)?;
@@ -93,7 +94,7 @@ impl Table {
         let mut context = store.as_context_mut();
         let store = context.opaque();
         let ty = self.current_type(store)?;
-        check_element(ty, &value)?;
+        check_element(ty, &value, store)?;
         let slot = value.to_slot(store)?;
         let definition = self.raw(store)?;
         // SAFETY: the store is borrowed exclusively; the value was checked.
@@ -110,7 +111,7 @@ impl Table {
         let mut context = store.as_context_mut();
         let store = context.opaque();
         let ty = self.current_type(store)?;
-        check_element(ty, &init)?;
+        check_element(ty, &init, store)?;
         let slot = init.to_slot(store)?;
         let definition = self.raw(store)?;
         // SAFETY: the store is borrowed exclusively; the value was checked.
@@ -126,9 +127,6 @@ impl Table {
     }
 }
 
-fn check_element(ty: TableType, value: &Val) -> Result<()> {
-    if value.ty() != ValType::Ref(ty.element) {
-        bail!(Type, "an element must be {}, got {}", ty.element, value.ty());
-    }
-    Ok(())
+fn check_element(ty: TableType, value: &Val, store: &StoreOpaque) -> Result<()> {
+    value.check(ValType::Ref(ty.element), store, |must, is| error!(Type, "an element must be {must}, got {is}"))
 }

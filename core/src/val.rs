@@ -2,8 +2,9 @@
 
 use std::any::Any;
 
-use crate::artifact::info::{FuncType, ValType};
-use crate::error::{Result, bail};
+use crate::artifact::info::{FuncType, HeapType, RefType, ValType};
+use crate::engine::Engine;
+use crate::error::{Error, Result, bail, error};
 use crate::func::Func;
 use crate::store::{AsContext, AsContextMut, StoreOpaque};
 
@@ -62,7 +63,52 @@ impl Val {
         }
     }
 
-    /// The zero, or null reference, of a type.
+    /// Checks that the value is one of type `ty`; `wrong` makes the error from both types in words.
+    #[inline]
+    pub(crate) fn check(
+        &self,
+        ty: ValType,
+        store: &StoreOpaque,
+        wrong: impl FnOnce(String, String) -> Error,
+    ) -> Result<()> {
+        match self.is(ty, store)? {
+            true => Ok(()),
+            false => self.mismatch(ty, store, wrong),
+        }
+    }
+
+    /// Whether the value is one of type `ty`, which for functions depends on what they are.
+    #[inline]
+    fn is(&self, ty: ValType, store: &StoreOpaque) -> Result<bool> {
+        Ok(match (self, ty) {
+            (Val::FuncRef(func), ValType::Ref(ty)) => match (func, ty.heap) {
+                (_, HeapType::Extern) => false,
+                (None, _) => ty.nullable,
+                (Some(_), HeapType::Func) => true,
+                (Some(func), HeapType::Concrete(id)) => func.type_id(store)? == id,
+            },
+            (Val::ExternRef(object), ValType::Ref(ty)) => {
+                ty.heap == HeapType::Extern && (ty.nullable || object.is_some())
+            }
+            (value, ty) => value.ty() == ty,
+        })
+    }
+
+    #[cold]
+    fn mismatch(&self, ty: ValType, store: &StoreOpaque, wrong: impl FnOnce(String, String) -> Error) -> Result<()> {
+        let exactly = |heap| ValType::Ref(RefType { nullable: false, heap });
+        let engine = store.engine();
+        let is = match self {
+            Val::FuncRef(None) | Val::ExternRef(None) if ty.is_reference() => format!("a null {}", self.ty()),
+            Val::FuncRef(Some(func)) => engine.types().show(exactly(HeapType::Concrete(func.type_id(store)?))),
+            value => value.ty().to_string(),
+        };
+        let must = engine.types().show(ty);
+        Err(wrong(must, is))
+    }
+
+    /// The zero, or null reference, of a type. Types of references that are never null have no such value; then it is a
+    /// null reference all the same.
     pub fn default_for(ty: ValType) -> Self {
         match ty {
             ValType::I32 => Val::I32(0),
@@ -80,7 +126,7 @@ impl Val {
         let mut at = 0;
         for value in values {
             if let Val::V128(v) = value {
-                slots[at..at + 2].copy_from_slice(&[v.0 as u64, (v.0 >> 64) as u64]);
+                v.to_slots(&mut slots[at..]);
             } else {
                 slots[at] = value.to_slot(store)?;
             }
@@ -98,7 +144,7 @@ impl Val {
         let mut at = 0;
         types.iter().map(move |&ty| {
             let value = match ty {
-                ValType::V128 => Val::V128(V128(u128::from(slots[at]) | u128::from(slots[at + 1]) << 64)),
+                ValType::V128 => Val::V128(V128::from_slots(&slots[at..])),
                 _ => Val::from_slot(slots[at], ty, store),
             };
             at += ty.slots();
@@ -191,21 +237,23 @@ impl ExternRef {
     }
 }
 
-/// A Rust type that stands for a numeric value type.
+/// A Rust type that stands for a numeric or vector value type.
 ///
-/// `i32` and `u32` stand for i32, `i64` and `u64` for i64, `f32` and `f64` for themselves.
+/// `i32` and `u32` stand for i32, `i64` and `u64` for i64, `f32` and `f64` for themselves, [`V128`] for v128.
 pub trait WasmTy: Copy + Send + Sync + 'static + sealed::Sealed {
     /// The value type.
     const TYPE: ValType;
+    /// Number of 8-byte slots that a value takes: 2 for a vector, 1 for all others.
+    const SLOTS: usize = 1;
     /// The C type in which compiled code passes a value in a register.
     #[doc(hidden)]
     type Abi: Copy;
     #[doc(hidden)]
     fn from_abi(abi: Self::Abi) -> Self;
-    /// The value as a slot.
-    fn to_slot(self) -> u64;
-    /// The value in a slot.
-    fn from_slot(slot: u64) -> Self;
+    /// Writes the value to the first `SLOTS` slots.
+    fn to_slots(self, slots: &mut [u64]);
+    /// Reads the value from the first `SLOTS` slots.
+    fn from_slots(slots: &[u64]) -> Self;
 }
 
 mod sealed {
@@ -223,12 +271,13 @@ macro_rules! wasm_ty {
                 abi
             }
             #[inline]
-            fn to_slot(self) -> u64 {
+            fn to_slots(self, slots: &mut [u64]) {
                 let $v = self;
-                $to
+                slots[0] = $to;
             }
             #[inline]
-            fn from_slot($s: u64) -> Self {
+            fn from_slots(slots: &[u64]) -> Self {
+                let $s = slots[0];
                 $from
             }
         }
@@ -244,11 +293,30 @@ wasm_ty! {
     f64, F64, |v| v.to_bits(), |s| f64::from_bits(s);
 }
 
+impl sealed::Sealed for V128 {}
+impl WasmTy for V128 {
+    const TYPE: ValType = ValType::V128;
+    const SLOTS: usize = 2;
+    /// Unused: functions with vectors take them in slots.
+    type Abi = u64;
+    fn from_abi(abi: u64) -> Self {
+        V128(abi.into())
+    }
+    #[inline]
+    fn to_slots(self, slots: &mut [u64]) {
+        slots[..2].copy_from_slice(&[self.0 as u64, (self.0 >> 64) as u64]);
+    }
+    #[inline]
+    fn from_slots(slots: &[u64]) -> Self {
+        V128(u128::from(slots[0]) | u128::from(slots[1]) << 64)
+    }
+}
+
 /// Rust types that stand for a list of values: a [`WasmTy`], or a tuple of 0 to 16 of them.
 pub trait WasmList: Sized + Send + Sync + 'static {
     /// The value types.
     fn types() -> Vec<ValType>;
-    /// Number of values.
+    /// Number of 8-byte slots that the values take.
     const LEN: usize;
     /// Writes the values to the first `LEN` slots.
     fn store(self, slots: &mut [u64]);
@@ -260,14 +328,14 @@ impl<T: WasmTy> WasmList for T {
     fn types() -> Vec<ValType> {
         vec![T::TYPE]
     }
-    const LEN: usize = 1;
+    const LEN: usize = T::SLOTS;
     #[inline]
     fn store(self, slots: &mut [u64]) {
-        slots[0] = self.to_slot();
+        self.to_slots(slots);
     }
     #[inline]
     fn load(slots: &[u64]) -> Self {
-        T::from_slot(slots[0])
+        T::from_slots(slots)
     }
 }
 
@@ -277,17 +345,23 @@ macro_rules! tuples {
             fn types() -> Vec<ValType> {
                 vec![$($name::TYPE),*]
             }
-            const LEN: usize = { let list: &[usize] = &[$($index),*]; list.len() };
+            const LEN: usize = 0 $(+ $name::SLOTS)*;
             #[inline]
             fn store(self, slots: &mut [u64]) {
-                let _ = &slots;
-                $(slots[$index] = self.$index.to_slot();)*
+                // One check for all values; what is left is known when this is compiled.
+                let _rest = &mut slots[..Self::LEN];
+                $(let (slots, _rest) = _rest.split_at_mut($name::SLOTS);
+                self.$index.to_slots(slots);)*
             }
             #[inline]
             #[allow(clippy::unused_unit)]
             fn load(slots: &[u64]) -> Self {
-                let _ = &slots;
-                ($($name::from_slot(slots[$index]),)*)
+                let mut _rest = &slots[..Self::LEN];
+                ($({
+                    let slots;
+                    (slots, _rest) = _rest.split_at($name::SLOTS);
+                    $name::from_slots(slots)
+                },)*)
             }
         }
     };
@@ -319,8 +393,8 @@ pub(crate) use for_each_tuple;
 
 for_each_tuple!(tuples);
 
-/// Most slots that a typed call needs.
-pub(crate) const MAX_TYPED_SLOTS: usize = 16;
+/// Most slots that a typed call needs: sixteen vectors.
+pub(crate) const MAX_TYPED_SLOTS: usize = 32;
 
 /// The function type that `P` and `R` stand for.
 pub(crate) fn typed_signature<P: WasmList, R: WasmList>() -> FuncType {
@@ -328,22 +402,20 @@ pub(crate) fn typed_signature<P: WasmList, R: WasmList>() -> FuncType {
 }
 
 /// Checks that a function of type `actual` can be called as `P -> R`.
-pub(crate) fn check_typed<P: WasmList, R: WasmList>(what: &str, actual: &FuncType) -> Result<()> {
+pub(crate) fn check_typed<P: WasmList, R: WasmList>(engine: &Engine, what: &str, actual: &FuncType) -> Result<()> {
     if actual.params() == P::types() && actual.results() == R::types() {
         return Ok(());
     }
-    bail!(Type, "{what} has type {actual}, not {}", typed_signature::<P, R>())
+    bail!(Type, "{what} has type {}, not {}", engine.types().show_func(actual), typed_signature::<P, R>())
 }
 
 /// Checks a list of values against types.
-pub(crate) fn check_values(what: &str, types: &[ValType], values: &[Val]) -> Result<()> {
+pub(crate) fn check_values(what: &str, types: &[ValType], values: &[Val], store: &StoreOpaque) -> Result<()> {
     if types.len() != values.len() {
         bail!(Type, "expected {} {what}, got {}", types.len(), values.len());
     }
     for (i, (ty, value)) in types.iter().zip(values).enumerate() {
-        if *ty != value.ty() {
-            bail!(Type, "{what} {i} must be {ty}, got {}", value.ty());
-        }
+        value.check(*ty, store, |must, is| error!(Type, "{what} {i} must be {must}, got {is}"))?;
     }
     Ok(())
 }

@@ -34,11 +34,9 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Run(RunArgs),
-    #[cfg(feature = "artifact")]
     Compile(CompileArgs),
     Validate(ValidateArgs),
     Inspect(InspectArgs),
-    #[cfg(feature = "objdump")]
     Objdump(ObjdumpArgs),
     #[cfg(feature = "script")]
     Wast(WastArgs),
@@ -74,7 +72,6 @@ pub struct RunArgs {
     file_and_args: Vec<OsString>,
 
     /// Run machine code from a file that is not named .cwasm. No sandbox confines it
-    #[cfg(feature = "artifact")]
     #[arg(long)]
     pub allow_precompiled: bool,
 
@@ -133,7 +130,6 @@ pub struct InspectArgs {
     pub json: bool,
 
     /// Compare the checksum of all bytes of a compiled module
-    #[cfg(feature = "artifact")]
     #[arg(long)]
     pub verify: bool,
 
@@ -149,7 +145,6 @@ pub struct InspectArgs {
 ///
 /// The result runs in engines of this version with the same options, on processors like this one. Running it is running
 /// native code: load only what you compiled yourself.
-#[cfg(feature = "artifact")]
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -169,7 +164,6 @@ pub struct CompileArgs {
 }
 
 /// Show the machine code of a module beside the WebAssembly offsets that it comes from
-#[cfg(feature = "objdump")]
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

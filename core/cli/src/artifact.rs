@@ -41,8 +41,7 @@ pub fn verify(engine: &Engine, input: &Input) -> Result<Module> {
     let bytes = match input.piped() {
         Some(bytes) => bytes,
         None => {
-            read = std::fs::read(input.path())
-                .map_err(|e| Failure::new(reason(&e)).in_file(input.shown()))?;
+            read = std::fs::read(input.path()).map_err(|e| Failure::new(reason(&e)).in_file(input.shown()))?;
             &read
         }
     };

@@ -7,6 +7,7 @@ use serde::Serialize;
 use wasmparser::{Parser, Payload};
 
 use crate::args::InspectArgs;
+use crate::artifact;
 use crate::failure::Result;
 use crate::input::{Format, Input};
 use crate::load;
@@ -99,7 +100,11 @@ struct Functions {
 #[derive(Debug, Serialize)]
 struct Data {
     segments: usize,
-    bytes: usize,
+    /// In all segments, as far as the file still has them: a compiled module has those of its images there only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<usize>,
+    /// In segments that are applied by each instance or by instructions.
+    outside_image: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -133,13 +138,10 @@ struct CustomSection {
 pub fn inspect(args: &InspectArgs) -> Result<u8> {
     let input = Input::read(&args.file)?;
     let engine = args.engine.engine()?;
-    #[cfg(feature = "artifact")]
     let module = match args.verify {
-        true => crate::artifact::verify(&engine, &input)?,
+        true => artifact::verify(&engine, &input)?,
         false => load::module(&engine, &input)?,
     };
-    #[cfg(not(feature = "artifact"))]
-    let module = load::module(&engine, &input)?;
     let inspection = Inspection::new(&module, &input)?;
     let mut out = Output::new();
     if args.json {
@@ -172,15 +174,19 @@ impl Inspection {
             code_bytes,
             ..
         } = module.summary();
-        let (mut wasm, mut wasm_code, mut custom_sections) = (None, None, Vec::new());
+        let (mut wasm, mut wasm_code, mut wasm_data, mut custom_sections) = (None, None, None, Vec::new());
         if input.format() != Format::Artifact {
             let bytes = input.wasm()?;
             wasm = Some(bytes.len());
-            wasm_code = Some(0);
+            (wasm_code, wasm_data) = (Some(0), Some(0));
             // The module has been validated: what cannot be parsed is not in it.
             for payload in Parser::new(0).parse_all(&bytes).map_while(|p| p.ok()) {
                 match payload {
                     Payload::CodeSectionStart { range, .. } => wasm_code = Some(range.len()),
+                    Payload::DataSection(section) => {
+                        let segments = section.into_iter().map_while(|s| s.ok());
+                        wasm_data = Some(segments.map(|s| s.data.len()).sum());
+                    }
                     Payload::CustomSection(section) => custom_sections
                         .push(CustomSection { name: section.name().to_string(), bytes: section.data().len() }),
                     _ => {}
@@ -205,7 +211,7 @@ impl Inspection {
             memories: memories.iter().enumerate().map(|(i, m)| Memory::new(m, i < imported_memories)).collect(),
             tables: tables.iter().enumerate().map(|(i, t)| Table::new(t, i < imported_tables)).collect(),
             globals: globals.iter().enumerate().map(|(i, g)| Global::new(g, i < imported_globals)).collect(),
-            data: Data { segments: data_segments, bytes: data_bytes },
+            data: Data { segments: data_segments, bytes: wasm_data, outside_image: data_bytes },
             elements: Elements { segments: element_segments, elements },
             sizes: Sizes { wasm, wasm_code, machine_code: code_bytes, image: image_bytes },
             custom_sections,
@@ -294,6 +300,20 @@ impl Global {
     }
 }
 
+impl Data {
+    fn text(&self) -> String {
+        match (self.segments, self.bytes) {
+            (0, _) => "none".to_string(),
+            (segments, Some(bytes)) => of(bytes, "byte", segments),
+            (segments, None) => format!(
+                "{}, {} outside the image",
+                text::count(segments, "segment"),
+                text::count(self.outside_image, "byte")
+            ),
+        }
+    }
+}
+
 fn limits(minimum: u64, maximum: Option<u64>, unit: &str) -> String {
     let minimum = text::count(minimum as usize, unit);
     match maximum {
@@ -357,7 +377,7 @@ impl Inspection {
         if let Some(start) = self.start {
             facts.push(("start", format!("function {start}")));
         }
-        facts.push(("data", of(self.data.bytes, "byte", self.data.segments)));
+        facts.push(("data", self.data.text()));
         facts.push(("elements", of(self.elements.elements, "element", self.elements.segments)));
         facts.push(("image", text::count(self.sizes.image, "byte")));
         facts.push(("machine code", text::count(self.sizes.machine_code, "byte")));

@@ -2,6 +2,7 @@
 
 use instar::{Engine, ErrorKind, Module};
 
+use crate::artifact;
 use crate::failure::{Failure, Result};
 use crate::input::{Format, Input};
 use crate::progress::Progress;
@@ -10,10 +11,7 @@ use crate::progress::Progress;
 pub fn module(engine: &Engine, input: &Input) -> Result<Module> {
     match input.format() {
         Format::Wasm | Format::Text => compile(engine, input),
-        #[cfg(feature = "artifact")]
-        Format::Artifact => crate::artifact::load(engine, input),
-        #[cfg(not(feature = "artifact"))]
-        Format::Artifact => Err(Failure::new("compiled modules cannot be loaded").in_file(input.shown())),
+        Format::Artifact => artifact::load(engine, input),
     }
 }
 

@@ -10,24 +10,19 @@
 //! `text::printable` only; no input makes the program panic.
 
 mod args;
-#[cfg(feature = "artifact")]
 mod artifact;
 mod completions;
-#[cfg(any(test, feature = "objdump"))]
 mod disasm;
 mod engine;
 mod failure;
 mod input;
 mod inspect;
-#[cfg(any(test, feature = "objdump"))]
 mod listing;
 mod load;
-#[cfg(feature = "objdump")]
 mod objdump;
 mod output;
 mod progress;
 mod run;
-#[cfg(any(test, feature = "artifact"))]
 mod save;
 #[cfg(feature = "script")]
 mod script;
@@ -51,11 +46,9 @@ fn main() -> ExitCode {
     };
     let result = match &cli.command {
         Command::Run(args) => run::run(args),
-        #[cfg(feature = "artifact")]
         Command::Compile(args) => artifact::compile(args),
         Command::Validate(args) => validate::validate(args),
         Command::Inspect(args) => inspect::inspect(args),
-        #[cfg(feature = "objdump")]
         Command::Objdump(args) => objdump::objdump(args),
         #[cfg(feature = "script")]
         Command::Wast(args) => script::wast(args),

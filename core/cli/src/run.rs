@@ -6,6 +6,7 @@ use std::io::Write;
 use instar::{ErrorKind, ExternType, FuncType, Instance, Linker, Module, Store, Val};
 
 use crate::args::{RunArgs, UnknownImports};
+use crate::artifact;
 use crate::failure::{Failure, Result};
 use crate::input::Input;
 use crate::load;
@@ -36,8 +37,7 @@ struct Call {
 /// Runs the module; the exit code is the guest's.
 pub fn run(args: &RunArgs) -> Result<u8> {
     let input = Input::read(args.file())?;
-    #[cfg(feature = "artifact")]
-    crate::artifact::check_trust(&input, args.allow_precompiled)?;
+    artifact::check_trust(&input, args.allow_precompiled)?;
     let engine = args.engine.engine()?;
     let module = load::module(&engine, &input)?;
     let plan = plan(&module, &input, args.invoke.as_deref(), args.args())?;

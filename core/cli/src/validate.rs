@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use instar::Engine;
+use instar::{Engine, Module};
 
 use crate::args::ValidateArgs;
 use crate::failure::{ERROR, Failure, Result};
@@ -34,6 +34,6 @@ pub fn validate(args: &ValidateArgs) -> Result<u8> {
 
 fn check(engine: &Engine, file: &Path) -> Result<String> {
     let input = Input::read(file)?;
-    load::compile(engine, &input)?;
+    Module::validate(engine, input.wasm()?).map_err(|e| load::explain(e, &input))?;
     Ok(input.shown())
 }

@@ -1,5 +1,6 @@
 //! The result of a compilation: one block of position-independent code and the tables that describe it.
 
+use super::address_map::AddressMap;
 use super::info::ModuleInfo;
 use crate::error::TrapCode;
 
@@ -34,7 +35,7 @@ pub struct EntrySite {
     pub context_offset: u32,
 }
 
-/// A compiled module. Code needs no relocation: it may be mapped anywhere.
+/// What the compiler makes of a module, to be written as an artifact. Code needs no relocation: it may be mapped anywhere.
 #[derive(Debug)]
 pub struct Compiled {
     pub info: ModuleInfo,
@@ -53,4 +54,8 @@ pub struct Compiled {
     pub traps: Vec<TrapSite>,
     /// Ascending by `return_offset`.
     pub entry_sites: Vec<EntrySite>,
+    /// All trampolines, with names for debuggers.
+    pub trampolines: Vec<(String, FunctionRange)>,
+    /// Empty unless asked for.
+    pub address_map: AddressMap,
 }

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::layout::{GlobalPlace, MEMORY32_MAX_BYTES};
+use super::words::{Blob, FunctionNames, Words};
 
 /// A value type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,6 +40,22 @@ impl ValType {
             (a, b) => a == b,
         }
     }
+
+    /// What a concrete reference mentions.
+    pub(crate) fn concrete(self) -> Option<u32> {
+        match self {
+            ValType::Ref(RefType { heap: HeapType::Concrete(id), .. }) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// The type with `replace` applied to what it mentions if it is a concrete reference.
+    pub(crate) fn with_concrete(self, replace: impl Fn(u32) -> u32) -> Self {
+        match self {
+            ValType::Ref(ty) => ValType::Ref(ty.with_concrete(replace)),
+            other => other,
+        }
+    }
 }
 
 /// A reference type.
@@ -55,8 +72,8 @@ pub enum HeapType {
     Func,
     /// Any host object.
     Extern,
-    /// A function of one type. Of a loaded module and in values: the engine's id of the type. While a module is
-    /// compiled: its index among the module's types.
+    /// A function of one type: the engine's id of it, see [`Engine::type_id`](crate::Engine::type_id).
+    // While a module is compiled and in artifacts: its index among the module's types.
     Concrete(u32),
 }
 
@@ -65,6 +82,14 @@ impl RefType {
     pub const FUNCREF: RefType = RefType { nullable: true, heap: HeapType::Func };
     /// `(ref null extern)`.
     pub const EXTERNREF: RefType = RefType { nullable: true, heap: HeapType::Extern };
+
+    /// The type with `replace` applied to what it mentions if it is concrete.
+    pub(crate) fn with_concrete(self, replace: impl Fn(u32) -> u32) -> Self {
+        match self.heap {
+            HeapType::Concrete(id) => RefType { heap: HeapType::Concrete(replace(id)), ..self },
+            _ => self,
+        }
+    }
 
     /// Whether it refers to functions.
     pub fn is_function(self) -> bool {
@@ -111,11 +136,17 @@ impl std::fmt::Display for ValType {
 }
 
 /// The type of a function: parameters and results. Cheap to clone.
+///
+/// Concrete references in it are ids of one engine. Types of that engine are equal exactly if WebAssembly takes them for
+/// the same type.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FuncType {
     /// Parameters, then results.
     types: Arc<[ValType]>,
     params: usize,
+    /// The type's own id if it mentions itself. It tells such a type from one that mentions that type: the two have the
+    /// same lists, but are not the same.
+    recursive: Option<u32>,
 }
 
 impl FuncType {
@@ -124,7 +155,27 @@ impl FuncType {
         let mut types: Vec<ValType> = params.into_iter().collect();
         let params = types.len();
         types.extend(results);
-        FuncType { types: types.into(), params }
+        FuncType { types: types.into(), params, recursive: None }
+    }
+
+    /// The type with `replace` applied to what its concrete references mention, which mentions itself if `recursive` says
+    /// so.
+    pub(crate) fn with_concrete(&self, replace: impl Fn(u32) -> u32, recursive: Option<u32>) -> Self {
+        if !self.mentioned().any(|_| true) {
+            return self.clone();
+        }
+        let types = self.types.iter().map(|ty| ty.with_concrete(&replace)).collect();
+        FuncType { types, params: self.params, recursive }
+    }
+
+    /// What the type's concrete references mention, in order.
+    pub(crate) fn mentioned(&self) -> impl Iterator<Item = u32> + '_ {
+        self.types.iter().filter_map(|ty| ty.concrete())
+    }
+
+    /// The type's own id if it mentions itself.
+    pub(crate) fn recursive(&self) -> Option<u32> {
+        self.recursive
     }
 
     /// Types of the parameters.
@@ -315,11 +366,14 @@ pub struct DataSegment {
     pub bytes: Range<usize>,
 }
 
+/// A null reference among [`Elements::Functions`].
+pub const NULL_ELEMENT: u32 = u32::MAX;
+
 /// The elements of an element segment.
 #[derive(Clone, Debug)]
 pub enum Elements {
-    /// Function indices; all are in [`ModuleInfo::escaped_functions`].
-    Functions(Box<[u32]>),
+    /// Functions by their positions in [`ModuleInfo::escaped_functions`], or [`NULL_ELEMENT`].
+    Functions(Words),
     /// One constant expression per element.
     Expressions(Box<[ConstExpr]>),
 }
@@ -364,8 +418,9 @@ pub struct ModuleInfo {
     pub types: Vec<FuncType>,
     pub imports: Vec<Import>,
     pub exports: Vec<Export>,
-    /// Type index of every function.
-    pub functions: Vec<u32>,
+    /// Type index of every function. Those of imports, exports and the start function were checked when the module was
+    /// loaded, all others are to be checked when they are used.
+    pub functions: Words,
     pub memories: Vec<MemoryType>,
     pub tables: Vec<TableDecl>,
     pub globals: Vec<GlobalDecl>,
@@ -376,13 +431,17 @@ pub struct ModuleInfo {
     pub start: Option<u32>,
     /// Functions that can be reached other than by a direct call (exported, in an element segment, named by `ref.func`,
     /// or the start function), ascending, without repetition: each has a function reference in the context.
-    pub escaped_functions: Vec<u32>,
+    pub escaped_functions: Words,
     pub data_segments: Vec<DataSegment>,
     pub element_segments: Vec<ElementSegment>,
-    /// The bytes of all data segments.
-    pub data: Vec<u8>,
-    /// Names of functions from the name section: (function index, name), ascending.
-    pub function_names: Vec<(u32, String)>,
+    /// The bytes of data segments. Of a loaded module: of those that are not in its image.
+    pub data: Blob,
+    /// From the name section.
+    pub function_names: FunctionNames,
+    /// Where the contents of the code section start in the wasm binary. Addresses in wasm's DWARF count from there.
+    pub code_section_start: u32,
+    /// Custom sections `.debug_*`, as they are.
+    pub debug_sections: Vec<(String, Blob)>,
 }
 
 impl ModuleInfo {

@@ -46,8 +46,9 @@ pub const DIRTY_MAP_BYTES: usize = (MEMORY32_MAX_BYTES >> DIRTY_LINE_SHIFT) as u
 
 /// What every entry trampoline looks like: `(function reference, slots) -> 0 or a trap code`.
 ///
-/// Parameters are read from `slots` and results are written to it, one 8-byte slot each: integers and floats as their
-/// bits in the low end (zeroes above them in what compiled code writes, anything in what it reads), `funcref` as a `*const VmFuncRef` or 0, `externref` as an arena index plus one or 0.
+/// Parameters are read from `slots` and results are written to it, one 8-byte slot each and two for a vector, its low half
+/// first: integers and floats as their bits in the low end (zeroes above them in what compiled code writes, anything in what
+/// it reads), `funcref` as a `*const VmFuncRef` or 0, `externref` as an arena index plus one or 0.
 pub type EntryFn = unsafe extern "C" fn(callee: *const VmFuncRef, slots: *mut u64) -> u32;
 
 /// What the runtime puts behind an imported host function: `(host context, slots) -> 0`, or nonzero when a trap or an

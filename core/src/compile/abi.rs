@@ -39,6 +39,19 @@ pub(super) fn clif_type(ty: ValType) -> Type {
     }
 }
 
+/// The Cranelift type of a value that the validator describes.
+pub(super) fn clif_type_of(ty: wasmparser::ValType) -> Type {
+    match ty {
+        wasmparser::ValType::I32 => clif_type(ValType::I32),
+        wasmparser::ValType::I64 => clif_type(ValType::I64),
+        wasmparser::ValType::F32 => clif_type(ValType::F32),
+        wasmparser::ValType::F64 => clif_type(ValType::F64),
+        wasmparser::ValType::V128 => clif_type(ValType::V128),
+        // The validator has its own ids of types, which mean nothing here.
+        wasmparser::ValType::Ref(_) => clif_type(ValType::FUNCREF),
+    }
+}
+
 /// Whether functions of this type return their results in memory.
 pub(super) fn returns_in_memory(ty: &FuncType) -> bool {
     ty.results().len() > REGISTER_RESULTS

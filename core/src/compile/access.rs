@@ -30,7 +30,7 @@ pub(super) struct Access {
     /// `VmTable::dirty`. Only ever written by compiled code.
     pub table_flag: MemFlagsData,
     pub global: MemFlagsData,
-    /// Slots that carry parameters and results.
+    /// Slots that carry parameters and results. Vectors need more alignment than they have.
     pub stack: MemFlagsData,
     table_region: AliasRegion,
     vm_region: AliasRegion,
@@ -59,7 +59,7 @@ impl Access {
             mark: within(mark),
             table_flag: within(table_flag),
             global: within(global),
-            stack: within(stack),
+            stack: MemFlagsData::new().with_notrap().with_endianness(Endianness::Little).with_alias_region(Some(stack)),
             table_region: table,
             vm_region: vm,
             signals,

@@ -12,9 +12,11 @@ use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::ExternalName;
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_codegen::{CodegenError, Context, ExceptionContextLoc, FinalizedMachExceptionHandler};
-use cranelift_codegen::{FinalizedMachCallSite, FinalizedRelocTarget};
+use cranelift_codegen::{Final, FinalizedMachCallSite, FinalizedRelocTarget, MachSrcLoc};
 
 use super::traps;
+use crate::artifact::address_map::{self, AddressMap};
+use crate::artifact::words::{Blob, Words};
 use crate::artifact::{EntrySite, FunctionRange, TrapSite};
 use crate::error::{Error, Result, bail, error};
 
@@ -39,11 +41,18 @@ pub(super) struct CompiledFunction {
     calls: Vec<CallSite>,
     traps: Vec<TrapSite>,
     entry: Option<EntrySite>,
+    /// See [`address_map`].
+    addresses: Vec<u8>,
 }
 
 /// Compiles the function that was built in `context`. `signals`: whether faults become traps; if not, the function has
-/// checked for all of them, and the table of traps stays empty.
-pub(super) fn compile(context: &mut Context, isa: &dyn TargetIsa, signals: bool) -> Result<CompiledFunction> {
+/// checked for all of them, and the table of traps stays empty. `addresses`: whether its address map is wanted.
+pub(super) fn compile(
+    context: &mut Context,
+    isa: &dyn TargetIsa,
+    signals: bool,
+    addresses: bool,
+) -> Result<CompiledFunction> {
     context.compile(isa, &mut ControlPlane::default()).map_err(|e| codegen_error(e.inner))?;
     let compiled = context.compiled_code().ok_or_else(|| error!(Bug, "Cranelift compiled nothing"))?;
     let buffer = &compiled.buffer;
@@ -74,7 +83,19 @@ pub(super) fn compile(context: &mut Context, isa: &dyn TargetIsa, signals: bool)
         let callee = context.func.params.user_named_funcs()[name].index;
         calls.push(CallSite { offset: reloc.offset, kind: reloc.kind, addend: reloc.addend, callee });
     }
-    Ok(CompiledFunction { code, alignment, calls, traps, entry })
+    let addresses = if addresses { address_map::encode(wasm_offsets(buffer.get_srclocs_sorted())) } else { Vec::new() };
+    Ok(CompiledFunction { code, alignment, calls, traps, entry, addresses })
+}
+
+/// Where the code of a function changes from one wasm instruction to another, or to none.
+fn wasm_offsets(locations: &[MachSrcLoc<Final>]) -> impl Iterator<Item = (u32, Option<u32>)> {
+    let mut end = 0;
+    locations.iter().flat_map(move |at| {
+        let gap = (at.start > end).then_some((end, None));
+        end = at.end;
+        let wasm = if at.loc.is_default() { None } else { Some(at.loc.bits()) };
+        gap.into_iter().chain([(at.start, wasm)])
+    })
 }
 
 fn codegen_error(error: CodegenError) -> Error {
@@ -106,6 +127,8 @@ pub(super) struct Text {
     pub traps: Vec<TrapSite>,
     pub entry_sites: Vec<EntrySite>,
     calls: Vec<CallSite>,
+    address_ends: Vec<u32>,
+    addresses: Vec<u8>,
 }
 
 impl Text {
@@ -129,7 +152,19 @@ impl Text {
             landing_offset: e.landing_offset + start,
             ..e
         }));
+        self.addresses.extend_from_slice(&function.addresses);
+        let Ok(addresses_end) = u32::try_from(self.addresses.len()) else {
+            bail!(Limit, "the module's address map is larger than 4 GiB");
+        };
+        self.address_ends.push(addresses_end);
         Ok(FunctionRange { start, len: function.code.len() as u32 })
+    }
+
+    /// The address map of the functions appended so far. Without entries it is empty.
+    pub fn take_address_map(&mut self) -> AddressMap {
+        let (ends, entries) = (std::mem::take(&mut self.address_ends), std::mem::take(&mut self.addresses));
+        let ends = if entries.is_empty() { Vec::new() } else { ends };
+        AddressMap { ends: Words::Owned(ends), entries: Blob::Owned(entries) }
     }
 
     /// Fills in the targets of all calls. `functions` are the functions that the module defines.

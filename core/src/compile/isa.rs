@@ -1,7 +1,8 @@
 //! The target: this machine, with the settings that our compiled code relies on.
 //!
-//! Invariant: compiled code calls no library function, so it needs no load-time relocation. On x86-64 that takes SSE4.1,
-//! whose rounding instructions replace the calls for `ceil`, `floor`, `trunc` and `nearest`.
+//! Invariant: compiled code calls no library function, so it needs no load-time relocation. On x86-64 that takes SSSE3, whose
+//! `pshufb` replaces the call for `i8x16.swizzle`, and SSE4.1, whose rounding instructions replace those for `ceil`, `floor`,
+//! `trunc` and `nearest`. Multiplication and addition in one are used where the processor has them.
 
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::settings::{self, Configurable};
@@ -26,8 +27,12 @@ const SETTINGS: &[(&str, &str)] = &[
 /// [`ErrorKind::Os`](crate::error::ErrorKind::Os) when the processor is not supported.
 pub(super) fn native(tunables: &Tunables) -> Result<OwnedTargetIsa> {
     #[cfg(target_arch = "x86_64")]
-    if !std::is_x86_feature_detected!("sse4.1") {
-        crate::error::bail!(Os, "the processor lacks SSE4.1, which Instar needs on x86-64");
+    for (name, present) in
+        [("SSSE3", std::is_x86_feature_detected!("ssse3")), ("SSE4.1", std::is_x86_feature_detected!("sse4.1"))]
+    {
+        if !present {
+            crate::error::bail!(Os, "the processor lacks {name}, which Instar needs on x86-64");
+        }
     }
     let builder = cranelift_native::builder().map_err(|e| error!(Os, "the processor is not supported: {e}"))?;
     let mut flags = settings::builder();

@@ -92,7 +92,11 @@ impl Compiler {
         let mut text = Text::default();
         let functions = functions.into_iter().map(|f| text.append(f)).collect::<Result<Vec<_>>>()?;
         text.resolve_calls(&functions)?;
-        let starts = trampolines.into_iter().map(|t| Ok(text.append(t)?.start)).collect::<Result<Vec<u32>>>()?;
+        let address_map = text.take_address_map();
+        let ranges = trampolines.into_iter().map(|t| text.append(t)).collect::<Result<Vec<_>>>()?;
+        let starts: Vec<u32> = ranges.iter().map(|r| r.start).collect();
+        let names = plan.jobs.iter().map(|(direction, ty)| format!("{}{ty}", direction.name()));
+        let trampolines = names.zip(ranges).collect();
         let of = |places: &[Option<usize>]| places.iter().map(|p| p.map(|job| starts[job])).collect();
         let (entries, host_calls) = (of(&plan.entries), of(&plan.host_calls));
         let direct_host_calls = of(&plan.direct_host_calls);
@@ -105,7 +109,37 @@ impl Compiler {
             direct_host_calls,
             traps: text.traps,
             entry_sites: text.entry_sites,
+            trampolines,
+            address_map,
         })
+    }
+
+    /// Validates a module in the binary format, and compiles nothing.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Compiler::compile`], but for `Limit`.
+    pub(crate) fn validate(&self, wasm: &[u8]) -> Result<()> {
+        let (_, bodies) = parse::parse(wasm, self.tunables.features)?;
+        let results: Vec<Result<()>> = bodies
+            .into_par_iter()
+            .map_init(FuncValidatorAllocations::default, |allocations, body| {
+                let mut validator = body.validator.into_validator(std::mem::take(allocations));
+                let result = validator.validate(&body.body).map_err(invalid);
+                *allocations = validator.into_allocations();
+                result
+            })
+            .collect();
+        results.into_iter().collect()
+    }
+
+    /// Extensions of the processor that compiled code may use, by Cranelift's names.
+    pub(crate) fn cpu_features(&self) -> Vec<&'static str> {
+        let flags = self.isa.isa_flags();
+        let mut names: Vec<&str> =
+            flags.iter().filter(|f| f.name.starts_with("has_") && f.as_bool() == Some(true)).map(|f| f.name).collect();
+        names.sort_unstable();
+        names
     }
 
     /// Compiles all bodies. After a failure, only functions before the failed one are still of interest.
@@ -146,7 +180,7 @@ impl Compiler {
             return Err(e);
         }
         *validator_allocations = validator.into_allocations();
-        emit::compile(context, &*self.isa, self.tunables.signals_based_traps)
+        emit::compile(context, &*self.isa, self.tunables.signals_based_traps, self.tunables.address_map)
     }
 
     fn compile_trampoline(
@@ -158,7 +192,7 @@ impl Compiler {
         workspace.context.clear();
         let Workspace { context, builder_context, .. } = workspace;
         trampoline::build(direction, &mut context.func, builder_context, &*self.isa, ty);
-        emit::compile(context, &*self.isa, self.tunables.signals_based_traps)
+        emit::compile(context, &*self.isa, self.tunables.signals_based_traps, false)
     }
 }
 

@@ -14,10 +14,14 @@ use wasmparser::{
 use super::invalid;
 use crate::artifact::info::{
     ConstExpr, ConstOp, DataSegment, ElementSegment, Elements, EntityIndex, Export, FuncType, GlobalDecl, GlobalType,
-    HeapType, Import, MemoryType, ModuleInfo, RefType, SegmentMode, TableDecl, TableType, ValType,
+    HeapType, Import, MemoryType, ModuleInfo, NULL_ELEMENT, RefType, SegmentMode, TableDecl, TableType, ValType,
 };
+use crate::artifact::words::{Blob, FunctionNames, Words};
 use crate::config::Features;
 use crate::error::{Result, bail};
+
+/// Most sections of DWARF that are kept.
+const MAX_DEBUG_SECTIONS: usize = 32;
 
 /// What modules may use: WebAssembly 1.0 with what was always on by default, and what is switched on.
 pub(super) fn features(switches: Features) -> WasmFeatures {
@@ -72,9 +76,29 @@ pub(super) fn parse(wasm: &[u8], switches: Features) -> Result<(ModuleInfo, Vec<
         }
     }
     let mut info = sections.info;
-    info.escaped_functions.sort_unstable();
-    info.escaped_functions.dedup();
+    let escaped = info.escaped_functions.to_mut();
+    escaped.sort_unstable();
+    escaped.dedup();
+    info.element_segments.iter_mut().for_each(|segment| place_elements(&mut segment.elements, escaped));
     Ok((info, bodies))
+}
+
+/// Turns indices of functions into positions among the escaped functions, and expressions too where all are that simple.
+fn place_elements(elements: &mut Elements, escaped: &[u32]) {
+    let place = |index: u32| escaped.binary_search(&index).expect("functions of segments escape") as u32;
+    match elements {
+        Elements::Functions(list) => list.to_mut().iter_mut().for_each(|index| *index = place(*index)),
+        Elements::Expressions(list) => {
+            let simple = |expression: &ConstExpr| match **expression {
+                [ConstOp::Bits(0)] => Some(NULL_ELEMENT),
+                [ConstOp::RefFunc(index)] => Some(place(index)),
+                _ => None,
+            };
+            if let Some(places) = list.iter().map(simple).collect() {
+                *elements = Elements::Functions(Words::Owned(places));
+            }
+        }
+    }
 }
 
 /// The type of a value, for types that the feature set lets through.
@@ -175,9 +199,14 @@ impl Sections {
                     self.data(data.map_err(invalid)?)?;
                 }
             }
+            Payload::CodeSectionStart { range, .. } => {
+                self.info.code_section_start = u32::try_from(range.start).unwrap_or(u32::MAX);
+            }
             Payload::CustomSection(section) => {
                 if let KnownCustom::Name(names) = section.as_known() {
                     self.names(names);
+                } else if section.name().starts_with(".debug_") {
+                    self.debug_section(section.name(), section.data());
                 }
             }
             _ => {}
@@ -239,9 +268,9 @@ impl Sections {
         };
         let elements = match element.items {
             ElementItems::Functions(section) => {
-                let list = section.into_iter().collect::<Result<Box<[u32]>, _>>().map_err(invalid)?;
+                let list = section.into_iter().collect::<Result<Vec<u32>, _>>().map_err(invalid)?;
                 self.info.escaped_functions.extend_from_slice(&list);
-                Elements::Functions(list)
+                Elements::Functions(Words::Owned(list))
             }
             ElementItems::Expressions(_, section) => {
                 let mut list = Vec::new();
@@ -296,21 +325,32 @@ impl Sections {
         Ok(ops.into())
     }
 
+    /// Keeps a section of DWARF, which has a name that DWARF could have given it. There are some dozen names.
+    fn debug_section(&mut self, name: &str, data: &[u8]) {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"._".contains(&b);
+        let sections = &mut self.info.debug_sections;
+        if name.bytes().all(plain) && sections.len() < MAX_DEBUG_SECTIONS && sections.iter().all(|s| s.0 != name) {
+            sections.push((name.to_owned(), Blob::Owned(data.to_vec())));
+        }
+    }
+
     /// Takes what can be read of the name section. It is for people, so its errors are nobody's.
     fn names(&mut self, section: wasmparser::NameSectionReader<'_>) {
         let total = self.info.functions.len() as u32;
+        let mut functions = Vec::new();
         for subsection in section.into_iter().map_while(Result::ok) {
             match subsection {
                 Name::Module { name, .. } => self.info.name = Some(name.to_owned()),
                 Name::Function(names) => {
                     let names = names.into_iter().map_while(Result::ok).filter(|n| n.index < total);
-                    self.info.function_names.extend(names.map(|n| (n.index, n.name.to_owned())));
+                    functions.extend(names.map(|n| (n.index, n.name.to_owned())));
                 }
                 _ => {}
             }
         }
-        self.info.function_names.sort_by_key(|&(index, _)| index);
-        self.info.function_names.dedup_by_key(|&mut (index, _)| index);
+        functions.sort_by_key(|&(index, _)| index);
+        functions.dedup_by_key(|&mut (index, _)| index);
+        self.info.function_names = FunctionNames::new(&functions);
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::Compiler;
 use crate::artifact::Compiled;
-use crate::artifact::info::{ConstOp, Elements, EntityIndex, RefType, SegmentMode};
-use crate::config::{Features, Tunables};
+use crate::artifact::info::{ConstOp, Elements, EntityIndex, NULL_ELEMENT, RefType, SegmentMode};
+use crate::config::{Features, OptLevel, Tunables};
 use crate::error::{Error, ErrorKind, TrapCode};
 
 fn compiler() -> Compiler {
@@ -77,6 +77,17 @@ fn the_empty_module_compiles_to_nothing() {
 #[cfg(feature = "wat")]
 mod with_text {
     use super::*;
+
+    /// Names of wasmparser's visitors, and whether there is an immediate `lane`.
+    macro_rules! vector_operators {
+        ($(@$proposal:ident $op:ident $({ $($arg:ident: $ty:ty),* })? => $visit:ident ($($arity:tt)*))*) => {
+            &[$((stringify!($visit), false $($(|| is_lane(stringify!($arg)))*)?)),*]
+        };
+    }
+
+    const fn is_lane(argument: &str) -> bool {
+        matches!(argument.as_bytes(), b"lane")
+    }
 
     #[test]
     fn compiling_twice_gives_the_same_bytes() {
@@ -222,6 +233,103 @@ mod with_text {
         compile(include_str!("operators.wat"));
     }
 
+    /// Every vector operator as `(visitor's name, has an immediate lane)`.
+    const VECTOR_OPERATORS: &[(&str, bool)] = wasmparser::for_each_visit_simd_operator!(vector_operators);
+
+    /// Parameters, immediate and result of a vector operator.
+    fn vector_signature(name: &str, has_lane: bool) -> (Vec<&'static str>, &'static str, &'static str) {
+        let (shape, rest) = name.split_once('.').expect("the name has a shape");
+        let scalar = match shape {
+            "i64x2" => "i64",
+            "f32x4" => "f32",
+            "f64x2" => "f64",
+            _ => "i32",
+        };
+        let lane = if has_lane { "1" } else { "" };
+        match rest {
+            "const" => (vec![], "i64x2 1 -2", "v128"),
+            "shuffle" => (vec!["v128", "v128"], "0 17 2 19 4 21 6 23 8 25 10 27 12 29 14 31", "v128"),
+            "splat" => (vec![scalar], "", "v128"),
+            "shl" | "shr_s" | "shr_u" => (vec!["v128", "i32"], "", "v128"),
+            "any_true" | "all_true" | "bitmask" => (vec!["v128"], "", "i32"),
+            "replace_lane" => (vec!["v128", scalar], lane, "v128"),
+            _ if rest.starts_with("extract_lane") => (vec!["v128"], lane, scalar),
+            _ if rest.starts_with("load") && has_lane => (vec!["i32", "v128"], lane, "v128"),
+            _ if rest.starts_with("load") => (vec!["i32"], "", "v128"),
+            _ if rest.starts_with("store") => (vec!["i32", "v128"], lane, ""),
+            "bitselect" => (vec!["v128"; 3], "", "v128"),
+            _ if rest.starts_with("relaxed_madd") || rest.starts_with("relaxed_nmadd") => (vec!["v128"; 3], "", "v128"),
+            _ if rest.starts_with("relaxed_laneselect") || rest.ends_with("_add_s") => (vec!["v128"; 3], "", "v128"),
+            _ if VECTOR_UNARY.iter().any(|start| rest.starts_with(start)) => (vec!["v128"], "", "v128"),
+            _ => (vec!["v128", "v128"], "", "v128"),
+        }
+    }
+
+    const VECTOR_UNARY: &[&str] = &[
+        "abs",
+        "neg",
+        "not",
+        "sqrt",
+        "ceil",
+        "floor",
+        "trunc",
+        "nearest",
+        "popcnt",
+        "extend",
+        "extadd",
+        "convert",
+        "demote",
+        "promote",
+        "relaxed_trunc",
+    ];
+
+    #[test]
+    fn every_vector_operator_compiles_whatever_made_its_operands() {
+        let sources = [
+            "(local.get 0)",
+            "(v128.load offset=32 (local.get 1))",
+            "(v128.const i32x4 1 2 3 4)",
+            "(f32x4.neg (local.get 0))",
+            "(i64x2.add (local.get 0) (local.get 0))",
+            "(local.tee 0 (f64x2.eq (local.get 0) (local.get 0)))",
+            "(global.get 0)",
+            "(block (result v128) (v128.load (local.get 1)) (br_if 0 (local.get 1)))",
+        ];
+        assert!(VECTOR_OPERATORS.len() > 250, "{}", VECTOR_OPERATORS.len());
+        let mut text = "(module (memory 1) (global (mut v128) (v128.const i64x2 1 2))".to_owned();
+        for &(name, has_lane) in VECTOR_OPERATORS {
+            let name = name.trim_start_matches("visit_").replacen('_', ".", 1);
+            let (params, immediate, result) = vector_signature(&name, has_lane);
+            for source in sources {
+                let operands: String = params
+                    .iter()
+                    .map(|&ty| match ty {
+                        "v128" => source.to_owned(),
+                        "i32" => "(local.get 1)".to_owned(),
+                        other => format!("({other}.const 7)"),
+                    })
+                    .collect();
+                let result = if result.is_empty() { String::new() } else { format!("(result {result})") };
+                text += &format!("(func (param v128 i32) {result} ({name} {immediate} {operands}))\n");
+            }
+        }
+        text.push(')');
+        let wasm = wat::parse_str(&text).expect("the test's module is well-formed");
+        for (deterministic, nan_canonicalization, opt_level) in
+            [(false, false, OptLevel::Speed), (true, true, OptLevel::Speed), (false, false, OptLevel::None)]
+        {
+            let tunables = Tunables {
+                relaxed_simd_deterministic: deterministic,
+                nan_canonicalization,
+                opt_level,
+                debug_verifier: true,
+                ..Tunables::default()
+            };
+            let compiler = Compiler::new(&tunables).expect("the processor is supported");
+            check_tables(&compiler.compile(&wasm).expect("the test's module compiles"));
+        }
+    }
+
     #[test]
     fn what_can_trap_is_in_the_table() {
         let compiled = compile(
@@ -251,6 +359,95 @@ mod with_text {
     }
 
     #[test]
+    fn tables_of_one_type_need_no_check_of_the_type() {
+        let checks = |table: &str| {
+            let compiled = compile(&format!(
+                "(module (type $other (func)) (type $t (func (param i32))) (type $same (func (param i32)))
+                   (type $of_t (func (param (ref $t)))) (type $of_same (func (param (ref $same))))
+                   (table 2 {table}) (func (export \"f\") (call_indirect (type $t) (i32.const 1) (i32.const 0)))
+                   (func (export \"g\") (param (ref $t)) (call_indirect (type $of_t) (local.get 0) (i32.const 0))))"
+            ));
+            let of = |i: usize| {
+                let function = compiled.functions[i];
+                let within = function.start..function.start + function.len;
+                let mut codes: Vec<TrapCode> =
+                    compiled.traps.iter().filter(|t| within.contains(&t.offset)).map(|t| t.code).collect();
+                codes.sort_by_key(|code| code.code());
+                codes
+            };
+            (of(0), of(1))
+        };
+        use TrapCode::{IndirectCallTypeMismatch, StackOverflow, UndefinedElement, UninitializedElement};
+        let checked = vec![UndefinedElement, UninitializedElement, IndirectCallTypeMismatch, StackOverflow];
+        let unchecked = vec![UndefinedElement, UninitializedElement, StackOverflow];
+        assert_eq!(checks("funcref"), (checked.clone(), checked.clone()));
+        for table in ["(ref null $t)", "(ref null $same)"] {
+            assert_eq!(checks(table), (unchecked.clone(), checked.clone()), "{table}");
+        }
+        for table in ["(ref null $of_t)", "(ref null $of_same)"] {
+            assert_eq!(checks(table), (checked.clone(), unchecked.clone()), "{table}");
+        }
+        assert_eq!(checks("(ref null $other)"), (checked.clone(), checked));
+    }
+
+    #[test]
+    fn null_references_trap_with_their_own_codes() {
+        let compiled = compile(
+            "(module (type $t (func)) (func (export \"f\") (param (ref null $t))
+               (call_ref $t (local.get 0)) (drop (ref.as_non_null (local.get 0))) (return_call_ref $t (local.get 0))))",
+        );
+        for (code, count) in [(TrapCode::NullFunctionReference, 2), (TrapCode::NullReference, 1)] {
+            assert_eq!(compiled.traps.iter().filter(|t| t.code == code).count(), count, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn tail_calls_leave_no_frame() {
+        // A relocation of each, resolved: the last function calls backwards, the first forwards.
+        let compiled = compile(
+            "(module (func $a (param i32) (return_call $c (local.get 0))) (func $b)
+               (func $c (param i32) (return_call $a (local.get 0))))",
+        );
+        let jumps = compiled.functions.iter().filter(|f| {
+            let code = &compiled.text[f.start as usize..(f.start + f.len) as usize];
+            // x86-64: `jmp rel32` to the start of a function. Elsewhere the emitter's own check has to do.
+            code.windows(5).enumerate().any(|(i, bytes)| {
+                let distance = i32::from_le_bytes(bytes[1..].try_into().expect("four bytes"));
+                let target = i64::from(f.start) + i as i64 + 5 + i64::from(distance);
+                bytes[0] == 0xe9 && compiled.functions.iter().any(|g| i64::from(g.start) == target)
+            })
+        });
+        if cfg!(target_arch = "x86_64") {
+            assert_eq!(jumps.count(), 2);
+        }
+    }
+
+    #[test]
+    fn wide_arithmetic_is_as_short_as_the_processor_allows() {
+        let mut features = crate::config::Config::new();
+        features.wasm_wide_arithmetic(true);
+        let compiler = Compiler::new(&Tunables { debug_verifier: true, ..features.tunables() }).unwrap();
+        let size = |body: &str, params: usize| {
+            let params = "i64 ".repeat(params);
+            let text = format!("(module (func (param {params}) (result i64 i64) {body}))");
+            compiler.compile(&wat::parse_str(text).unwrap()).unwrap().functions[0].len
+        };
+        let four = "(local.get 0) (local.get 1) (local.get 2) (local.get 3)";
+        let nothing = size("(local.get 0) (local.get 1)", 4);
+        // Two additions and the moves around them; a product; and half of a number known to be zero.
+        for (body, params, more) in [
+            (format!("(i64.add128 {four})"), 4, 8),
+            (format!("(i64.sub128 {four})"), 4, 8),
+            ("(i64.mul_wide_u (local.get 0) (local.get 1))".into(), 2, 12),
+            ("(i64.mul_wide_s (local.get 0) (local.get 1))".into(), 2, 12),
+            ("(i64.add128 (local.get 0) (i64.const 0) (local.get 1) (i64.const 0))".into(), 2, 12),
+        ] {
+            let size = size(&body, params);
+            assert!(size <= nothing + more, "{body}: {size} bytes, {nothing} for nothing");
+        }
+    }
+
+    #[test]
     fn declarations_are_read() {
         let info = compile(
             "(module $name
@@ -264,7 +461,7 @@ mod with_text {
         )
         .info;
         assert_eq!(info.name.as_deref(), Some("name"));
-        assert_eq!(info.escaped_functions, [0, 1, 2, 3]);
+        assert_eq!(*info.escaped_functions, [0, 1, 2, 3]);
         assert_eq!(info.start, Some(1));
         assert_eq!(info.export("memory"), Some(EntityIndex::Memory(0)));
         assert_eq!((info.memories[0].minimum, info.memories[0].maximum), (1, Some(2)));
@@ -274,10 +471,10 @@ mod with_text {
         let SegmentMode::Active { target: 0, offset } = &info.element_segments[0].mode else { panic!("active") };
         assert_eq!(**offset, [ConstOp::GlobalGet(0)]);
         assert!(matches!(&info.element_segments[0].elements, Elements::Functions(f) if **f == [0, 3]));
-        assert!(matches!(&info.element_segments[1].elements, Elements::Expressions(e) if *e[0] == [ConstOp::Bits(0)]));
-        assert_eq!(info.data, b"abcde");
+        assert!(matches!(&info.element_segments[1].elements, Elements::Functions(f) if **f == [NULL_ELEMENT]));
+        assert_eq!(*info.data, *b"abcde");
         assert_eq!(info.data_segments[1].bytes, 3..5);
-        assert!(info.function_names.contains(&(2, "k".into())));
+        assert_eq!(info.function_names.get(2), Some("k"));
     }
 
     #[test]

@@ -35,6 +35,17 @@ pub(super) enum Direction {
     DirectHostCall,
 }
 
+impl Direction {
+    /// What a debugger shows before the type.
+    pub fn name(self) -> &'static str {
+        match self {
+            Direction::Entry => "host-to-wasm",
+            Direction::HostCall => "wasm-to-host",
+            Direction::DirectHostCall => "wasm-to-host-direct",
+        }
+    }
+}
+
 /// Builds a trampoline for functions of type `ty`.
 pub(super) fn build(
     direction: Direction,

@@ -17,6 +17,7 @@ use std::ops::Range;
 use std::ptr;
 
 use super::{InstanceImage, MemoryImage};
+use crate::artifact::info::{Elements, ModuleInfo};
 use crate::artifact::layout::{DIRTY_LINE_BYTES, DIRTY_SPILL_BYTES, VmGlobal, VmMemory};
 use crate::error::{Result, bail};
 use crate::vm::instance::VmInstance;
@@ -32,30 +33,48 @@ pub struct GlobalsImage(Box<[VmGlobal]>);
 ///
 /// `Os` when mappings or memory are exhausted.
 pub fn prepare(instance: &mut VmInstance, image: &InstanceImage) -> Result<GlobalsImage> {
-    for (memory, image) in instance.memories().iter().zip(&image.memories) {
+    let module = instance.module().clone();
+    for (memory, image) in instance.memories().iter().zip(image.make(&module.info)?) {
         if let Some(image) = image {
             image.map(memory)?;
         }
     }
-    let module = instance.module().clone();
-    for i in 0..image.tables.len() {
+    for i in 0..image.plan.tables.len() {
         fill_table(instance, image, i);
-        let decl = &module.info.tables[module.info.imported_tables as usize + i];
-        if let (true, Some(init)) = (image.tables[i].is_empty(), &decl.init) {
-            // A table of a reference that only the instance knows. Such a table is filled anew after each tenant too.
-            let bits = instance.evaluate_word(init);
-            instance.table_storage(i).elements_mut().fill(bits);
-        }
     }
     // SAFETY: nobody runs in the instance.
     Ok(GlobalsImage(unsafe { (*instance.mutable_globals()).into() }))
 }
 
+/// What the elements of a table start as: a reference that perhaps only the instance knows.
+fn table_init(instance: &VmInstance, index: usize) -> u64 {
+    let info = &instance.module().info;
+    let decl = &info.tables[info.imported_tables as usize + index];
+    decl.init.as_ref().map_or(0, |init| instance.evaluate_word(init))
+}
+
+/// The functions of a segment that is in a table's image.
+fn functions(info: &ModuleInfo, segment: u32) -> &[u32] {
+    match &info.element_segments[segment as usize].elements {
+        Elements::Functions(list) => list,
+        // Not in an image.
+        Elements::Expressions(_) => &[],
+    }
+}
+
 fn fill_table(instance: &mut VmInstance, image: &InstanceImage, index: usize) {
-    let values: Vec<u64> = image.tables[index].iter().map(|&f| instance.func_ref(f).map_or(0, |f| f as u64)).collect();
+    let module = instance.module().clone();
+    let init = table_init(instance, index);
+    instance.table_storage(index).elements_mut().fill(init);
+    let references = instance.references();
     let elements = instance.table_storage(index).elements_mut();
-    elements[..values.len()].copy_from_slice(&values);
-    elements[values.len()..].fill(0);
+    for &(at, segment) in &image.plan.tables[index] {
+        let functions = functions(&module.info, segment);
+        // Lengths were compared with the table's when the module was loaded.
+        for (element, &place) in elements[at..at + functions.len()].iter_mut().zip(functions) {
+            *element = references.element(place);
+        }
+    }
 }
 
 /// Brings an instance back to its image.
@@ -80,12 +99,12 @@ pub unsafe fn reset(instance: &mut VmInstance, image: &InstanceImage, globals: &
     }
     let (imported_memories, imported_tables) =
         (instance.module().info.imported_memories, instance.module().info.imported_tables);
-    for i in 0..image.memories.len() {
+    for (i, memory_image) in image.memories().iter().enumerate() {
         let definition = instance.memory(imported_memories + i as u32);
         // SAFETY: the definition of a memory that this instance defines.
-        unsafe { reset_memory(&instance.memories()[i], &mut *definition, image.memories[i].as_ref())? };
+        unsafe { reset_memory(&instance.memories()[i], &mut *definition, memory_image.as_ref())? };
     }
-    for i in 0..image.tables.len() {
+    for i in 0..image.plan.tables.len() {
         let definition = instance.table(imported_tables + i as u32);
         // SAFETY: the definition of a table that this instance defines.
         if unsafe { (*definition).dirty } != 0 {
@@ -98,17 +117,9 @@ pub unsafe fn reset(instance: &mut VmInstance, image: &InstanceImage, globals: &
 #[cold]
 fn reset_table(instance: &mut VmInstance, image: &InstanceImage, index: usize) {
     instance.table_storage(index).shrink_to_minimum();
-    let module = instance.module().clone();
-    let decl = &module.info.tables[module.info.imported_tables as usize + index];
-    match (&decl.init, image.tables[index].is_empty()) {
-        (Some(init), true) => {
-            let bits = instance.evaluate_word(init);
-            instance.table_storage(index).elements_mut().fill(bits);
-        }
-        _ => fill_table(instance, image, index),
-    }
+    fill_table(instance, image, index);
     let fresh = instance.table_storage(index).definition();
-    let place = instance.table(module.info.imported_tables + index as u32);
+    let place = instance.table(instance.module().info.imported_tables + index as u32);
     // SAFETY: the definition of a table that this instance defines.
     unsafe { place.write(fresh) };
 }
@@ -226,7 +237,7 @@ pub unsafe fn check(instance: &mut VmInstance, image: &InstanceImage, globals: &
         bail!(Bug, "segments differ from their image after a reset");
     }
     let module = instance.module().clone();
-    for (i, memory_image) in image.memories.iter().enumerate() {
+    for (i, memory_image) in image.memories().iter().enumerate() {
         // SAFETY: the definition of a memory that this instance defines.
         let definition = unsafe { &*instance.memory(module.info.imported_memories + i as u32) };
         let memory = &instance.memories()[i];
@@ -263,13 +274,14 @@ pub unsafe fn check(instance: &mut VmInstance, image: &InstanceImage, globals: &
             bail!(Bug, "memory {i} differs from its image somewhere in {range:?} after a reset");
         }
     }
-    for (i, template) in image.tables.iter().enumerate() {
+    for (i, segments) in image.plan.tables.iter().enumerate() {
         let decl = &module.info.tables[module.info.imported_tables as usize + i];
-        let init = decl.init.as_ref().map_or(0, |e| instance.evaluate_word(e));
-        let expected: Vec<u64> = match template.is_empty() {
-            true => vec![init; decl.ty.minimum as usize],
-            false => template.iter().map(|&f| instance.func_ref(f).map_or(0, |f| f as u64)).collect(),
-        };
+        let mut expected = vec![table_init(instance, i); decl.ty.minimum as usize];
+        for &(at, segment) in segments {
+            for (k, &place) in functions(&module.info, segment).iter().enumerate() {
+                expected[at + k] = instance.references().element(place);
+            }
+        }
         if instance.table_storage(i).elements_mut() != expected {
             bail!(Bug, "table {i} differs from its image after a reset");
         }

@@ -1,14 +1,13 @@
-//! Address space: reservations, and immutable bytes shared by many mappings.
+//! Address space: reservations of it, and pages in them.
 
-use std::ffi::CStr;
 use std::io;
 use std::ops::Range;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::{self, NonNull};
 
 use crate::error::{Result, error};
 
-fn os_error(what: &str, len: usize) -> crate::Error {
+pub(super) fn os_error(what: &str, len: usize) -> crate::Error {
     let error = io::Error::last_os_error();
     let hint = match error.raw_os_error() {
         Some(libc::ENOMEM) => " (out of memory, address space or mappings: see ulimit -v and vm.max_map_count)",
@@ -60,10 +59,6 @@ impl Reservation {
         self.base.as_ptr()
     }
 
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
     fn check(&self, range: &Range<usize>) -> *mut libc::c_void {
         assert!(range.start <= range.end && range.end <= self.len, "{range:?} of {}", self.len);
         // SAFETY: `range.start` is within the reservation.
@@ -105,20 +100,13 @@ impl Reservation {
         }
     }
 
-    /// Makes a range readable and executable, and no longer writable.
-    pub fn protect_exec(&self, range: Range<usize>) -> Result<()> {
-        self.protect(range, libc::PROT_READ | libc::PROT_EXEC, "making code executable")
-    }
-
-    /// Maps `bytes` from `offset` on at `range`, readable and writable, copy-on-write.
-    pub fn map_copy_on_write(&self, range: Range<usize>, bytes: &SealedBytes, offset: usize) -> Result<()> {
-        assert!(offset + range.len() <= bytes.len);
+    /// Maps `file` from `offset` on at `range`, readable and writable, copy-on-write.
+    pub fn map_copy_on_write(&self, range: Range<usize>, file: BorrowedFd<'_>, offset: u64) -> Result<()> {
         let start = self.check(&range);
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         let flags = libc::MAP_PRIVATE | libc::MAP_FIXED | libc::MAP_NORESERVE;
         // SAFETY: MAP_FIXED replaces only pages of this reservation.
-        let at =
-            unsafe { libc::mmap(start, range.len(), protection, flags, bytes.fd.as_raw_fd(), offset as libc::off_t) };
+        let at = unsafe { libc::mmap(start, range.len(), protection, flags, file.as_raw_fd(), offset as libc::off_t) };
         if at == libc::MAP_FAILED {
             return Err(os_error("mapping an image", range.len()));
         }
@@ -134,79 +122,30 @@ impl Drop for Reservation {
     }
 }
 
-/// Immutable bytes in an anonymous file: mapped once to be read here, and copy-on-write wherever an image is needed.
-#[derive(Debug)]
-pub struct SealedBytes {
-    fd: OwnedFd,
-    map: NonNull<u8>,
-    len: usize,
-}
-
-// SAFETY: the mapping is read-only and the file is sealed, so the bytes never change.
-unsafe impl Send for SealedBytes {}
-// SAFETY: as for Send.
-unsafe impl Sync for SealedBytes {}
-
-impl SealedBytes {
-    /// Makes a file of `len` bytes, a multiple of the page size and not 0, with `parts` written at their offsets and
-    /// zeroes elsewhere.
-    ///
-    /// # Errors
-    ///
-    /// `Os` when there is no memory or no file descriptor left.
-    pub fn new<'a>(len: usize, parts: impl Iterator<Item = (usize, &'a [u8])>) -> Result<Self> {
-        assert!(len > 0 && len.is_multiple_of(super::page_size()));
-        let name: &CStr = c"instar-image";
-        // SAFETY: `name` is a C string; the flags are valid.
-        let fd = unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING) };
-        if fd < 0 {
-            return Err(os_error("memfd_create for an image", len));
-        }
-        // SAFETY: `fd` was just made and belongs to nobody else.
-        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        let file = std::fs::File::from(fd);
-        file.set_len(len as u64)?;
-        for (offset, bytes) in parts {
-            std::os::unix::fs::FileExt::write_all_at(&file, bytes, offset as u64)?;
-        }
-        let fd = OwnedFd::from(file);
-        let seals = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE | libc::F_SEAL_SEAL;
-        // SAFETY: adds seals to our own file.
-        if unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_ADD_SEALS, seals) } != 0 {
-            return Err(os_error("sealing an image", len));
-        }
-        // SAFETY: a read-only mapping at an address of the kernel's choice.
-        let map = unsafe { libc::mmap(ptr::null_mut(), len, libc::PROT_READ, libc::MAP_SHARED, fd.as_raw_fd(), 0) };
-        if map == libc::MAP_FAILED {
-            return Err(os_error("mapping an image", len));
-        }
-        Ok(SealedBytes { fd, map: NonNull::new(map.cast()).expect("mmap never returns null"), len })
-    }
-
-    /// The bytes.
-    pub fn as_slice(&self) -> &[u8] {
-        // SAFETY: `len` readable bytes are mapped there for as long as `self` lives, and never change.
-        unsafe { std::slice::from_raw_parts(self.map.as_ptr(), self.len) }
-    }
-}
-
-impl Drop for SealedBytes {
-    fn drop(&mut self) {
-        // SAFETY: the mapping was made in `new` and nobody can hold a reference into it any more.
-        unsafe { libc::munmap(self.map.as_ptr().cast(), self.len) };
+/// Makes all pages of a fresh allocation resident with one system call, where faults one by one would cost more.
+/// Without effect where the system cannot do it.
+pub fn populate(start: *mut u8, len: usize) {
+    const WORTHWHILE: usize = 64 << 10;
+    let page = super::page_size();
+    let from = (start as usize).next_multiple_of(page);
+    let to = (start as usize + len) / page * page;
+    if to.saturating_sub(from) >= WORTHWHILE {
+        // SAFETY: populating changes no contents; a range that is not writable gives an error, which is of no interest.
+        unsafe { libc::madvise(from as *mut libc::c_void, to - from, libc::MADV_POPULATE_WRITE) };
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::mapped::Mapped;
 
     #[test]
     fn a_copy_on_write_mapping_starts_with_the_bytes_and_keeps_its_changes_to_itself() {
         let page = super::super::page_size();
-        let bytes = SealedBytes::new(page * 2, [(page, &b"hello"[..])].into_iter()).unwrap();
+        let bytes = Mapped::sealed(page * 2, [(page, &b"hello"[..])].into_iter()).unwrap();
         let reservation = Reservation::new(page * 4).unwrap();
-        reservation.map_copy_on_write(page..page * 3, &bytes, 0).unwrap();
+        reservation.map_copy_on_write(page..page * 3, bytes.file().unwrap(), 0).unwrap();
         // SAFETY: two pages were mapped readable and writable there.
         let seen = unsafe { std::slice::from_raw_parts_mut(reservation.base().add(page), page * 2) };
         assert_eq!(&seen[page..page + 5], b"hello");
@@ -217,10 +156,10 @@ mod tests {
     #[test]
     fn discarding_brings_back_zeroes_and_images() {
         let page = super::super::page_size();
-        let bytes = SealedBytes::new(page, [(0, &b"hello"[..])].into_iter()).unwrap();
+        let bytes = Mapped::sealed(page, [(0, &b"hello"[..])].into_iter()).unwrap();
         let reservation = Reservation::new(page * 3).unwrap();
         reservation.commit(0..page * 3).unwrap();
-        reservation.map_copy_on_write(page..page * 2, &bytes, 0).unwrap();
+        reservation.map_copy_on_write(page..page * 2, bytes.file().unwrap(), 0).unwrap();
         // SAFETY: three pages are readable and writable there.
         let seen = unsafe { std::slice::from_raw_parts_mut(reservation.base(), page * 3) };
         seen.fill(0xff);

@@ -1,5 +1,7 @@
 //! The only place that talks to the operating system.
 
+pub mod cpu;
+pub mod mapped;
 pub mod mmap;
 pub mod signals;
 pub mod stack;

@@ -158,7 +158,8 @@ pub unsafe fn write_elements(
         let table = instance.table(index);
         match &segment.elements {
             Elements::Functions(list) => {
-                let values = list[from..from + len].iter().map(|&f| instance.func_ref(f).map_or(0, |f| f as u64));
+                let references = instance.references();
+                let values = list[from..from + len].iter().map(|&place| references.element(place));
                 table::write(&mut *table, to, values)
             }
             Elements::Expressions(list) => {

@@ -1,19 +1,23 @@
 //! Executable memory, and the registry that finds the code a program counter lies in.
 //!
+//! Code runs where its artifact is mapped, and its tables are read there too, by signal handlers among others.
+//!
 //! The registry is read by signal handlers, so readers take no lock: writers publish a new sorted list and free the old
 //! one after the last reader has left.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-use crate::artifact::{EntrySite, TrapSite};
-use crate::error::{Result, TrapCode};
-use crate::sys::mmap::Reservation;
+use crate::artifact::EntrySite;
+use crate::artifact::format::{Artifact, Section};
+use crate::artifact::words::Words;
+use crate::error::{Result, TrapCode, bail};
+use crate::sys::mapped::Bytes;
 
 /// One block of compiled code, executable and registered for as long as the value lives.
 #[derive(Debug)]
 pub struct CodeMemory {
-    reservation: Reservation,
+    text: Bytes,
     tables: Box<CodeTables>,
 }
 
@@ -22,31 +26,55 @@ pub struct CodeMemory {
 pub struct CodeTables {
     start: usize,
     end: usize,
-    traps: Vec<TrapSite>,
-    entry_sites: Vec<EntrySite>,
+    /// Ascending.
+    trap_offsets: Words,
+    trap_codes: Bytes,
+    /// Four numbers for each, ascending by the first.
+    entry_sites: Words,
 }
 
 impl CodeMemory {
-    /// Copies `text` into executable memory and registers it.
-    pub fn new(text: &[u8], traps: Vec<TrapSite>, entry_sites: Vec<EntrySite>) -> Result<Self> {
-        let reservation = Reservation::new(text.len())?;
-        reservation.commit(0..reservation.len())?;
-        // SAFETY: the whole reservation was committed just now and is ours alone.
-        unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), reservation.base(), text.len()) };
-        reservation.protect_exec(0..reservation.len())?;
-        let start = reservation.base() as usize;
-        let tables = Box::new(CodeTables { start, end: start + text.len(), traps, entry_sites });
-        registry::update(|list| {
-            let at = list.partition_point(|r| r.start < start);
-            list.insert(at, Region { start, end: tables.end, tables: &*tables });
+    /// Makes the code of an artifact executable where it is, and registers it.
+    pub fn new(artifact: &Artifact) -> Result<Self> {
+        let text = artifact.section(Section::Text)?;
+        if !text.range().start.is_multiple_of(crate::sys::page_size()) && !text.range().is_empty() {
+            bail!(Artifact, "the artifact is damaged: its code lies at {:#x}", text.range().start);
+        }
+        text.owner().make_executable(text.range())?;
+        let range = text.as_slice().as_ptr_range();
+        let (start, end) = (range.start.addr(), range.end.addr());
+        let tables = Box::new(CodeTables {
+            start,
+            end,
+            trap_offsets: artifact.words(Section::TrapOffsets, 1)?,
+            trap_codes: artifact.section(Section::TrapCodes)?,
+            entry_sites: artifact.words(Section::EntrySites, 4)?,
         });
-        Ok(CodeMemory { reservation, tables })
+        if start < end {
+            registry::update(|list| {
+                let at = list.partition_point(|r| r.start < start);
+                list.insert(at, Region { start, end, tables: &*tables });
+            });
+        }
+        Ok(CodeMemory { text, tables })
+    }
+
+    /// The code.
+    pub fn text(&self) -> &[u8] {
+        self.text.as_slice()
     }
 
     /// Address of the code at `offset`.
-    pub fn address(&self, offset: u32) -> *const u8 {
-        debug_assert!(self.tables.start + (offset as usize) < self.tables.end);
-        self.reservation.base().wrapping_add(offset as usize)
+    ///
+    /// # Errors
+    ///
+    /// `Artifact` when the code ends before it.
+    #[inline]
+    pub fn address(&self, offset: u32) -> Result<*const u8> {
+        match self.text().get(offset as usize..) {
+            Some(code @ [_, ..]) => Ok(code.as_ptr()),
+            _ => bail!(Artifact, "the artifact is damaged: code at {offset:#x} of {:#x} bytes", self.text().len()),
+        }
     }
 }
 
@@ -60,16 +88,19 @@ impl CodeTables {
     /// The trap that the instruction at `pc` raises, if it raises one.
     pub fn trap_at(&self, pc: usize) -> Option<TrapCode> {
         let offset = u32::try_from(pc - self.start).ok()?;
-        let index = self.traps.binary_search_by_key(&offset, |t| t.offset).ok()?;
-        Some(self.traps[index].code)
+        let index = self.trap_offsets.binary_search(&offset).ok()?;
+        TrapCode::from_code(u32::from(*self.trap_codes.as_slice().get(index)?))
     }
 
     /// The entry call that returns to `pc`, with the address of its landing pad.
     pub fn entry_at(&self, pc: usize) -> Option<(EntrySite, usize)> {
         let offset = u32::try_from(pc - self.start).ok()?;
-        let index = self.entry_sites.binary_search_by_key(&offset, |s| s.return_offset).ok()?;
-        let site = self.entry_sites[index];
-        Some((site, self.start + site.landing_offset as usize))
+        let (sites, _) = self.entry_sites.as_chunks::<4>();
+        let index = sites.binary_search_by_key(&offset, |s| s[0]).ok()?;
+        let [return_offset, landing_offset, frame_size, context_offset] = sites[index];
+        let landing = self.start + landing_offset as usize;
+        (landing < self.end)
+            .then_some((EntrySite { return_offset, landing_offset, frame_size, context_offset }, landing))
     }
 }
 

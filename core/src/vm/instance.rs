@@ -17,12 +17,13 @@ use super::builtins::BUILTINS;
 use super::memory::LinearMemory;
 use super::module::VmModule;
 use super::table::TableStorage;
-use crate::artifact::info::{ConstOp, SegmentMode};
+use crate::artifact::info::{ConstOp, GlobalType, SegmentMode};
 use crate::artifact::layout::{
     HostFn, VmContext, VmFuncRef, VmFunctionImport, VmGlobal, VmHostContext, VmMemory, VmStore, VmTable,
 };
 use crate::artifact::plan::MemorySettings;
 use crate::error::Result;
+use crate::sys::mmap;
 
 /// The code of a host function.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +45,8 @@ pub enum ImportValue {
     Function(VmFunctionImport),
     Memory(*mut VmMemory),
     Table(*mut VmTable),
-    Global(*mut VmGlobal),
+    /// With the type it was made with, which may say more than the importing module asks for.
+    Global(*mut VmGlobal, GlobalType),
 }
 
 /// Limits of the engine that apply to each instance.
@@ -63,6 +65,8 @@ pub struct VmInstance {
     module: Arc<VmModule>,
     memories: Box<[LinearMemory]>,
     tables: Box<[TableStorage]>,
+    /// Types of the imported globals, in order.
+    imported_globals: Vec<GlobalType>,
     dropped_data: Box<[bool]>,
     dropped_elements: Box<[bool]>,
     segments_dirty: bool,
@@ -73,6 +77,22 @@ pub struct VmInstance {
 unsafe impl Send for VmInstance {}
 // SAFETY: `&VmInstance` gives out raw pointers and immutable parts only.
 unsafe impl Sync for VmInstance {}
+
+/// Where the function references of an instance lie.
+#[derive(Clone, Copy, Debug)]
+pub struct References {
+    first: u64,
+    count: u32,
+}
+
+impl References {
+    /// The bits of a table's element that is the reference at position `place` of the escaped functions, or null beyond
+    /// their end.
+    #[inline]
+    pub fn element(self, place: u32) -> u64 {
+        if place < self.count { self.first + u64::from(place) * size_of::<VmFuncRef>() as u64 } else { 0 }
+    }
+}
 
 impl VmInstance {
     /// Makes an instance in the state before any active segment is applied and before `start`: imports, function
@@ -102,6 +122,7 @@ impl VmInstance {
             module,
             memories,
             tables,
+            imported_globals: Vec::new(),
             dropped_data,
             dropped_elements,
             segments_dirty: false,
@@ -173,7 +194,8 @@ impl VmInstance {
                     // SAFETY: see above.
                     unsafe { place.write(table) };
                 }
-                ImportValue::Global(global) => {
+                ImportValue::Global(global, ty) => {
+                    self.imported_globals.push(ty);
                     let place = self.part::<*mut VmGlobal>(layout.global_import(next(&mut globals)));
                     // SAFETY: see above.
                     unsafe { place.write(global) };
@@ -183,21 +205,29 @@ impl VmInstance {
         Ok(())
     }
 
+    /// Thousands of functions may be referred to, each by a few words that depend on its index, its type and the instance.
     fn fill_function_references(&mut self) -> Result<()> {
         let module = self.module.clone();
-        for (i, &index) in module.info.escaped_functions.iter().enumerate() {
-            let type_index = module.info.functions[index as usize];
-            let (code, context) = if index < module.info.imported_functions {
+        let info = &module.info;
+        let first = self.part::<VmFuncRef>(module.layout.func_ref(0));
+        mmap::populate(first.cast(), info.escaped_functions.len() * size_of::<VmFuncRef>());
+        // Consecutive functions often have the same type.
+        let (mut last_type, mut entry) = (u32::MAX, std::ptr::null());
+        for (i, &index) in info.escaped_functions.iter().enumerate() {
+            let type_index = module.type_of(index)?;
+            let (code, context) = if index < info.imported_functions {
                 // SAFETY: imports were filled before.
                 let import = unsafe { *self.part::<VmFunctionImport>(module.layout.function_import(index)) };
                 (import.code, import.context)
             } else {
-                (module.function_code(index), self.context.as_ptr().cast())
+                (module.function_code(index)?, self.context.as_ptr().cast())
             };
+            if type_index != last_type {
+                (last_type, entry) = (type_index, module.entry(type_index)?);
+            }
             let type_id = module.type_ids[type_index as usize];
-            let reference = VmFuncRef { code, context, entry: module.entry(type_index)?, type_id };
-            // SAFETY: the place lies in this context, which is being built.
-            unsafe { self.part::<VmFuncRef>(module.layout.func_ref(i as u32)).write(reference) };
+            // SAFETY: the layout has room for that many references in this context, which is being built.
+            unsafe { first.add(i).write(VmFuncRef { code, context, entry, type_id }) };
         }
         Ok(())
     }
@@ -262,7 +292,7 @@ impl VmInstance {
 
     /// Address of a part of the context.
     fn part<T>(&self, offset: u32) -> *mut T {
-        debug_assert!(offset as usize + size_of::<T>() <= self.module.layout.size as usize);
+        debug_assert!(offset <= self.module.layout.size);
         // SAFETY: offsets come from the layout that the context was allocated with.
         unsafe { self.context.as_ptr().cast::<u8>().add(offset as usize).cast() }
     }
@@ -341,10 +371,24 @@ impl VmInstance {
         }
     }
 
+    /// Type of global `index` of the module's index space: the one it was made with.
+    pub fn global_type(&self, index: u32) -> GlobalType {
+        let imported = self.imported_globals.get(index as usize);
+        imported.copied().unwrap_or_else(|| self.module.info.globals[index as usize].ty)
+    }
+
     /// Reference to function `index`, which is an escaped one.
     pub fn func_ref(&self, index: u32) -> Option<*const VmFuncRef> {
         let place = self.module.info.escaped_index(index)?;
         Some(self.part::<VmFuncRef>(self.module.layout.func_ref(place)))
+    }
+
+    /// Where the function references lie.
+    pub fn references(&self) -> References {
+        References {
+            first: self.part::<VmFuncRef>(self.module.layout.func_ref(0)) as u64,
+            count: self.module.info.escaped_functions.len() as u32,
+        }
     }
 
     /// The block of mutable globals.

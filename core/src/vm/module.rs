@@ -3,10 +3,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::code::CodeMemory;
+use crate::artifact::FunctionRange;
+use crate::artifact::address_map::AddressMap;
+use crate::artifact::format::{Artifact, NO_TRAMPOLINE, Section};
 use crate::artifact::info::ModuleInfo;
 use crate::artifact::layout::{ContextLayout, GlobalPlace};
-use crate::artifact::{Compiled, FunctionRange};
-use crate::error::{Result, bail};
+use crate::artifact::words::{Blob, Words};
+use crate::error::{Result, bail, error};
 
 /// A loaded module. Immutable.
 #[derive(Debug)]
@@ -19,60 +22,124 @@ pub struct VmModule {
     pub global_places: Vec<GlobalPlace>,
     /// Engine-wide id of each type.
     pub type_ids: Box<[u32]>,
+    pub artifact: Artifact,
     code: CodeMemory,
-    functions: Vec<FunctionRange>,
-    entries: Vec<Option<u32>>,
-    host_calls: Vec<Option<u32>>,
-    direct_host_calls: Vec<Option<u32>>,
+    /// Start and length of each defined function.
+    functions: Words,
+    /// Offset of the entry trampoline of each type.
+    entries: Words,
+    /// Offset of the wasm-to-host trampoline of each type, for functions that take slots and for direct ones.
+    host_calls: Words,
+    direct_host_calls: Words,
 }
 
 impl VmModule {
-    /// Makes compiled code executable. `type_ids` are the engine-wide ids of `compiled.info.types`.
-    pub fn load(compiled: Compiled, type_ids: Box<[u32]>) -> Result<Self> {
+    /// Makes the code of an artifact executable. `info` are its declarations and `type_ids` the engine-wide ids of its
+    /// types.
+    ///
+    /// # Errors
+    ///
+    /// `Artifact` when tables do not fit the declarations; `Os` when the system refuses.
+    pub fn load(artifact: Artifact, info: ModuleInfo, type_ids: Box<[u32]>) -> Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let Compiled { info, text, functions, entries, host_calls, direct_host_calls, traps, entry_sites, .. } =
-            compiled;
-        if type_ids.len() != info.types.len() {
-            bail!(Bug, "{} type ids for {} types", type_ids.len(), info.types.len());
+        let functions = artifact.words(Section::Functions, 2)?;
+        let entries = artifact.words(Section::Entries, 1)?;
+        let host_calls = artifact.words(Section::HostCalls, 1)?;
+        let direct_host_calls = artifact.words(Section::DirectHostCalls, 1)?;
+        let defined = info.functions.len().checked_sub(info.imported_functions as usize);
+        for (what, len, expected) in [
+            ("functions", functions.len() / 2, defined),
+            ("entries", entries.len(), Some(info.types.len())),
+            ("host calls", host_calls.len(), Some(info.types.len())),
+            ("direct host calls", direct_host_calls.len(), Some(info.types.len())),
+            ("type ids", type_ids.len(), Some(info.types.len())),
+        ] {
+            if Some(len) != expected {
+                bail!(Artifact, "the artifact is damaged: it has {len} {what} instead of {expected:?}");
+            }
         }
         Ok(VmModule {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             layout: ContextLayout::new(&info),
             global_places: info.global_places().collect(),
             type_ids,
-            code: CodeMemory::new(&text, traps, entry_sites)?,
+            code: CodeMemory::new(&artifact)?,
             functions,
             entries,
             host_calls,
             direct_host_calls,
             info,
+            artifact,
         })
     }
 
+    /// Machine code of all functions and trampolines.
+    pub fn text(&self) -> &[u8] {
+        self.code.text()
+    }
+
+    /// Where function `index`, which the module defines, lies in the code.
+    pub fn function_range(&self, index: u32) -> Option<FunctionRange> {
+        let place = index.checked_sub(self.info.imported_functions)?;
+        let &[start, len] = self.functions.as_chunks::<2>().0.get(place as usize)?;
+        Some(FunctionRange { start, len })
+    }
+
     /// Code of function `index`, which the module defines.
-    pub fn function_code(&self, index: u32) -> *const u8 {
-        self.code.address(self.functions[(index - self.info.imported_functions) as usize].start)
+    ///
+    /// # Errors
+    ///
+    /// `Artifact` when its table is damaged.
+    pub fn function_code(&self, index: u32) -> Result<*const u8> {
+        let range = self.function_range(index).ok_or_else(|| error!(Artifact, "function {index} has no code"))?;
+        self.code.address(range.start)
+    }
+
+    /// Type index of function `index`.
+    ///
+    /// # Errors
+    ///
+    /// `Artifact` when the table is damaged.
+    pub fn type_of(&self, index: u32) -> Result<u32> {
+        match self.info.functions.get(index as usize) {
+            Some(&ty) if (ty as usize) < self.type_ids.len() => Ok(ty),
+            other => bail!(Artifact, "the artifact is damaged: function {index} has type {other:?}"),
+        }
     }
 
     /// Entry trampoline for functions of type `type_index`.
+    ///
+    /// # Errors
+    ///
+    /// `Artifact` when the table is damaged.
     pub fn entry(&self, type_index: u32) -> Result<*const u8> {
-        match self.entries[type_index as usize] {
-            Some(offset) => Ok(self.code.address(offset)),
-            None => bail!(Bug, "type {type_index} has no entry trampoline"),
-        }
+        self.trampoline(&self.entries, type_index, "entry")
     }
 
     /// Wasm-to-host trampoline for functions of type `type_index`: for those that take slots, or for direct ones.
+    ///
+    /// # Errors
+    ///
+    /// `Artifact` when the table is damaged.
     pub fn host_call(&self, type_index: u32, direct: bool) -> Result<*const u8> {
         let trampolines = if direct { &self.direct_host_calls } else { &self.host_calls };
-        match trampolines[type_index as usize] {
-            Some(offset) => Ok(self.code.address(offset)),
-            None => bail!(Bug, "type {type_index} has no wasm-to-host trampoline"),
+        self.trampoline(trampolines, type_index, "wasm-to-host")
+    }
+
+    fn trampoline(&self, table: &[u32], type_index: u32, what: &str) -> Result<*const u8> {
+        match table.get(type_index as usize) {
+            Some(&offset) if offset != NO_TRAMPOLINE => self.code.address(offset),
+            _ => bail!(Artifact, "type {type_index} has no {what} trampoline"),
         }
     }
 
-    /// Bytes of machine code.
-    pub fn code_bytes(&self) -> usize {
-        self.functions.last().map_or(0, |f| (f.start + f.len) as usize)
+    /// From code to wasm; empty when the module was compiled without.
+    ///
+    /// # Errors
+    ///
+    /// `Artifact` when the table is damaged.
+    pub fn address_map(&self) -> Result<AddressMap> {
+        let ends = self.artifact.words(Section::AddressEnds, 1)?;
+        Ok(AddressMap { ends, entries: Blob::InPlace(self.artifact.section(Section::AddressEntries)?) })
     }
 }

@@ -7,6 +7,7 @@ use super::limiter::{self, Growth, Resource};
 use crate::artifact::info::TableType;
 use crate::artifact::layout::{VmStore, VmTable};
 use crate::error::{Result, TrapCode, error};
+use crate::sys::mmap;
 
 /// The runtime's record of a table that some instance defines. Its [`VmTable`] lies in that instance's context.
 #[derive(Debug)]
@@ -24,11 +25,12 @@ impl TableStorage {
     ///
     /// `Limit` when there is no memory for it.
     pub fn new(ty: TableType, limit: u64) -> Result<Self> {
-        let mut elements = Vec::new();
+        let mut elements = Vec::<u64>::new();
         let len = usize::try_from(ty.minimum).unwrap_or(usize::MAX);
         elements
             .try_reserve_exact(len)
             .map_err(|_| error!(Limit, "no memory for a table of {} elements", ty.minimum))?;
+        mmap::populate(elements.as_mut_ptr().cast(), len * size_of::<u64>());
         elements.resize(len, 0);
         Ok(TableStorage { elements, ty, limit: ty.maximum_elements().min(limit) })
     }

@@ -8,8 +8,10 @@
 //! | `handles`, `shared` | what outlived its store, or belongs to another, is an error and never another tenant |
 //! | `limits`, `limiter` | limits are kept, and say what they are |
 //! | `threads`, `leaks` | any thread may do anything that `Send` and `Sync` allow; nothing is left behind |
+//! | `simd` | vectors across every boundary, in what a reset undoes, and where the specification leaves a choice |
 //! | `bytes`, `segments`, `linking` | the bytes convention; segments and start; what instances of a store share |
 //! | `linker` | what a linker offers beyond definitions one by one; calls without checks |
+//! | `references`, `tail_calls`, `wide` | typed function references, tail calls and wide arithmetic, through the public interface |
 //!
 //! Engines are paranoid (they compare each slot with its image after each reset, and abort on a difference) unless a
 //! test says why not.
@@ -26,10 +28,14 @@ mod linker;
 mod linking;
 mod program;
 mod random;
+mod references;
 mod segments;
 mod shared;
 mod signals;
+mod simd;
 mod stack;
 mod summary;
+mod tail_calls;
 mod threads;
 mod traps;
+mod wide;

@@ -1,6 +1,8 @@
 //! Segments and start functions: the order of things, and what is there when one of them traps.
 
-use instar::{Linker, Memory, MemoryType, RefType, Store, Table, TableType, TrapCode, Val, ValType};
+use instar::{
+    Global, GlobalType, Linker, Memory, MemoryType, RefType, Store, Table, TableType, TrapCode, Val, ValType,
+};
 
 use crate::kit::{module, one_slot, paranoid, pre, traps};
 
@@ -184,4 +186,40 @@ fn declared_and_passive_segments_behave_as_the_specification_says() {
     let call = pre.typed::<u32, ()>("call").unwrap();
     pre.call((), &call, 0).unwrap();
     traps(pre.call((), &call, 2), TrapCode::UninitializedElement);
+}
+
+#[test]
+fn constant_expressions_compute_with_imported_globals() {
+    let engine = paranoid();
+    let mut store = Store::new(&engine, ());
+    let mut linker = Linker::new(&engine);
+    let values = [("three", Val::I32(3)), ("minus", Val::I32(-1)), ("large", Val::I64(i64::MAX))];
+    for (name, value) in values {
+        let global = Global::new(&mut store, GlobalType { content: value.ty(), mutable: false }, value).unwrap();
+        linker.define(&mut store, "h", name, global).unwrap();
+    }
+    let text = r#"(module
+      (import "h" "three" (global $three i32)) (import "h" "minus" (global $minus i32))
+      (import "h" "large" (global $large i64))
+      (memory (export "memory") 1) (table (export "table") 10 funcref)
+      (global (export "wrapped") i64 (i64.mul (i64.add (global.get $large) (i64.const 1)) (i64.sub (i64.const 0) (i64.const 3))))
+      (global (export "mixed") (mut i32)
+        (i32.sub (i32.mul (global.get $three) (i32.add (global.get $three) (i32.const 4))) (global.get $minus)))
+      (data (i32.add (i32.mul (global.get $three) (i32.const 100)) (global.get $minus)) "data")
+      (elem (offset (i32.sub (i32.const 5) (i32.mul (global.get $minus) (i32.sub (global.get $three) (i32.const 1))))) func $f)
+      (func $f))"#;
+    let instance = linker.instantiate(&mut store, &module(&engine, text)).unwrap();
+    let global = |store: &mut Store<()>, name: &str| instance.global(&mut *store, name).unwrap().get(&*store).unwrap();
+    assert!(matches!(global(&mut store, "wrapped"), Val::I64(i64::MIN)));
+    assert!(matches!(global(&mut store, "mixed"), Val::I32(22)));
+    let mut bytes = [0; 4];
+    instance.memory(&mut store, "memory").unwrap().read(&store, 299, &mut bytes).unwrap();
+    assert_eq!(&bytes, b"data");
+    let table = instance.table(&mut store, "table").unwrap();
+    let set: Vec<u64> =
+        (0..10).filter(|&i| matches!(table.get(&store, i).unwrap(), Some(Val::FuncRef(Some(_))))).collect();
+    assert_eq!(set, [7]);
+    let outside = r#"(module (import "h" "minus" (global $minus i32)) (memory 1)
+      (data (i32.add (global.get $minus) (i32.const 0)) "x"))"#;
+    traps(linker.instantiate(&mut store, &module(&engine, outside)), TrapCode::MemoryOutOfBounds);
 }

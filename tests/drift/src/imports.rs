@@ -1,7 +1,7 @@
 //! Imports between the folders of core run one way.
 //!
 //! ```text
-//!   error ← sys ← vm ← image ← pool ← public nouns
+//!   error ← sys ← artifact ← vm ← image ← pool ← public nouns
 //!   compile reads artifact, config and error only; vm, image and pool may read artifact; only engine joins compile to the rest
 //! ```
 
@@ -11,8 +11,8 @@ use std::path::Path;
 /// A layer and the layers it may use beside itself.
 const RULES: &[(&str, &[&str])] = &[
     ("error", &[]),
-    ("config", &["error"]),
-    ("artifact", &["error"]),
+    ("config", &["artifact", "error"]),
+    ("artifact", &["error", "sys"]),
     ("compile", &["artifact", "config", "error"]),
     ("sys", &["error"]),
     ("vm", &["artifact", "error", "sys"]),

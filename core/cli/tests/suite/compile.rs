@@ -86,9 +86,11 @@ fn inspect_says_the_same_before_and_after() {
     };
     let (text, artifact) = (json("add.wat"), json("add.cwasm"));
     assert_eq!(artifact["format"], "cwasm");
-    for field in ["name", "imports", "exports", "functions", "memories", "data"] {
+    for field in ["name", "imports", "exports", "functions", "memories", "tables", "globals"] {
         assert_eq!(text[field], artifact[field], "{field}");
     }
+    assert_eq!(text["data"]["outside_image"], artifact["data"]["outside_image"]);
+    assert_eq!(text["sizes"]["image"], artifact["sizes"]["image"]);
     assert_eq!(text["sizes"]["machine_code"], artifact["sizes"]["machine_code"]);
     assert!(folder.instar("inspect add.cwasm").prints().starts_with("add.cwasm: compiled module `math`\n"));
 }

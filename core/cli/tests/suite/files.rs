@@ -3,7 +3,7 @@
 use crate::kit::Folder;
 
 /// The commands that take a module.
-const COMMANDS: &[&str] = &["run", "validate", "inspect", "inspect --json"];
+const COMMANDS: &[&str] = &["run", "compile", "validate", "inspect", "inspect --json", "objdump"];
 
 #[track_caller]
 fn all_fail(folder: &Folder, file: &str, parts: &[&str]) {

@@ -1,11 +1,9 @@
 //! The program as its users see it: arguments in; exit code, stdout and stderr out.
 
-#[cfg(feature = "artifact")]
 mod compile;
 mod files;
 mod inspect;
 mod kit;
-#[cfg(feature = "objdump")]
 mod objdump;
 mod output;
 mod run;

@@ -1,10 +1,14 @@
-//! Calls: direct, of imports, and through tables.
+//! Calls: direct, of imports, through tables and through references; and tail calls, which are the same with another end.
+//!
+//! A tail call hands everything on: the callee returns to the caller's caller, and writes results in memory where the
+//! caller was to write its own. The two have the same number of results, of the same Cranelift types, so they agree on
+//! whether there is such a place.
 
 use std::mem::offset_of;
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{ExtFuncData, ExternalName, FuncRef, Inst, InstBuilder, SigRef, StackSlotData};
-use cranelift_codegen::ir::{StackSlotKind, UserExternalName, Value, types};
+use cranelift_codegen::ir::{StackSlotKind, Type, UserExternalName, Value, types};
 use wasmparser::Operator;
 
 use super::{Translator, abi, context_offset};
@@ -14,75 +18,163 @@ use crate::compile::abi::SLOT_BYTES;
 use crate::compile::trampoline::field;
 use crate::error::{Result, TrapCode, bail};
 
+/// A function that is about to be called.
+struct Callee {
+    target: Target,
+    context: Value,
+    type_index: u32,
+}
+
+/// Where the code of a function is.
+#[derive(Clone, Copy)]
+enum Target {
+    /// In this module.
+    Defined(FuncRef),
+    /// At this address.
+    Code(Value),
+}
+
+/// What follows a call.
+#[derive(Clone, Copy)]
+enum End {
+    /// Its results are pushed.
+    Results,
+    /// Its results are those of the caller, whose frame is gone before the callee starts.
+    Return,
+}
+
 impl<'a> Translator<'a, '_> {
     pub(super) fn call(&mut self, operator: &Operator<'_>) -> Result<()> {
         match *operator {
             Operator::Call { function_index } => {
-                if function_index < self.module.info.imported_functions {
-                    self.call_import(function_index)
-                } else {
-                    self.call_defined(function_index)
-                }
+                let callee = self.named(function_index);
+                self.finish_call(callee, End::Results)
             }
-            Operator::CallIndirect { type_index, table_index } => self.call_indirect(type_index, table_index),
+            Operator::ReturnCall { function_index } => {
+                let callee = self.named(function_index);
+                self.finish_call(callee, End::Return)
+            }
+            Operator::CallIndirect { type_index, table_index } => {
+                let callee = self.element(type_index, table_index);
+                self.finish_call(callee, End::Results)
+            }
+            Operator::ReturnCallIndirect { type_index, table_index } => {
+                let callee = self.element(type_index, table_index);
+                self.finish_call(callee, End::Return)
+            }
+            Operator::CallRef { type_index } => {
+                let callee = self.referenced(type_index);
+                self.finish_call(callee, End::Results)
+            }
+            Operator::ReturnCallRef { type_index } => {
+                let callee = self.referenced(type_index);
+                self.finish_call(callee, End::Return)
+            }
             ref other => bail!(Bug, "{other:?} is not a call"),
         }
     }
 
-    fn call_defined(&mut self, function: u32) -> Result<()> {
-        let callee = self.function_ref(function);
-        let ty = self.module.info.func_type(function);
-        let args = self.call_args(self.vmctx, ty)?;
-        let call = self.builder.ins().call(callee, &args);
-        self.push_results(call, ty)
-    }
-
-    fn call_import(&mut self, function: u32) -> Result<()> {
+    /// The function of this index.
+    fn named(&mut self, function: u32) -> Callee {
         let type_index = self.module.info.functions[function as usize];
+        if function >= self.module.info.imported_functions {
+            return Callee { target: Target::Defined(self.function_ref(function)), context: self.vmctx, type_index };
+        }
         let import = context_offset(self.module.layout.function_import(function));
         let constant = self.access.constant;
         let code = self.load_word(constant, self.vmctx, import + field(offset_of!(VmFunctionImport, code)));
         let context = self.load_word(constant, self.vmctx, import + field(offset_of!(VmFunctionImport, context)));
-        self.call_code(code, context, type_index)
+        Callee { target: Target::Code(code), context, type_index }
     }
 
-    /// With signals, a null element makes the load of its type fault.
-    fn call_indirect(&mut self, type_index: u32, table: u32) -> Result<()> {
+    /// The function in a table at the index that is popped. An index out of bounds makes the load of the element fault.
+    fn element(&mut self, type_index: u32, table: u32) -> Callee {
         let index = self.pop();
         let element = self.table_element_address(table, index, TrapCode::UndefinedElement);
         let flags = self.access.table_element(TrapCode::UndefinedElement);
         let callee = self.load_word(flags, element, 0);
-
-        if !self.signals() {
-            self.trapz(callee, TrapCode::UninitializedElement);
+        let null = TrapCode::UninitializedElement;
+        if self.module.holds_only(table, type_index) {
+            return self.behind(callee, type_index, Some(null));
         }
-        let flags = self.access.maybe_null(TrapCode::UninitializedElement);
-        let actual = self.builder.ins().load(types::I32, flags, callee, field(offset_of!(VmFuncRef, type_id)));
+        let actual = self.load_of_reference(types::I32, callee, field(offset_of!(VmFuncRef, type_id)), null);
         let ids = self.load_word(self.access.constant, self.vmctx, field(offset_of!(VmContext, type_ids)));
         let expected = self.builder.ins().load(types::I32, self.access.constant, ids, context_offset(type_index * 4));
         let different = self.builder.ins().icmp(IntCC::NotEqual, actual, expected);
         self.trapnz(different, TrapCode::IndirectCallTypeMismatch);
-
-        let code = self.load_word(self.access.func_ref, callee, field(offset_of!(VmFuncRef, code)));
-        let context = self.load_word(self.access.func_ref, callee, field(offset_of!(VmFuncRef, context)));
-        self.call_code(code, context, type_index)
+        self.behind(callee, type_index, None)
     }
 
-    fn call_code(&mut self, code: Value, context: Value, type_index: u32) -> Result<()> {
-        let ty = &self.module.info.types[type_index as usize];
-        let signature = self.signature(type_index);
-        let args = self.call_args(context, ty)?;
-        let call = self.builder.ins().call_indirect(signature, code, &args);
-        self.push_results(call, ty)
+    /// The function behind the reference that is popped.
+    fn referenced(&mut self, type_index: u32) -> Callee {
+        let reference = self.pop();
+        self.behind(reference, type_index, Some(TrapCode::NullFunctionReference))
+    }
+
+    /// The function behind a reference, which traps with `null` if it is null; not null if there is no such code.
+    fn behind(&mut self, reference: Value, type_index: u32, null: Option<TrapCode>) -> Callee {
+        let place = field(offset_of!(VmFuncRef, context));
+        let context = match null {
+            Some(null) => self.load_of_reference(types::I64, reference, place, null),
+            None => self.load_word(self.access.func_ref, reference, place),
+        };
+        // Last, so that it can become part of the call instruction.
+        let code = self.load_word(self.access.func_ref, reference, field(offset_of!(VmFuncRef, code)));
+        Callee { target: Target::Code(code), context, type_index }
+    }
+
+    /// Loads the first field that is read through a reference to a function, and traps if the reference is null: the load
+    /// itself faults then.
+    fn load_of_reference(&mut self, ty: Type, reference: Value, offset: i32, null: TrapCode) -> Value {
+        if !self.signals() {
+            self.trapz(reference, null);
+        }
+        let flags = self.access.maybe_null(null);
+        self.builder.ins().load(ty, flags, reference, offset)
+    }
+
+    /// Traps if a reference through which nothing is read is null.
+    pub(super) fn check_not_null(&mut self, reference: Value, null: TrapCode) {
+        self.trapz(reference, null);
+    }
+
+    fn finish_call(&mut self, callee: Callee, end: End) -> Result<()> {
+        let ty = &self.module.info.types[callee.type_index as usize];
+        let args = self.call_args(callee.context, ty, end)?;
+        match (callee.target, end) {
+            (Target::Defined(function), End::Results) => {
+                let call = self.builder.ins().call(function, &args);
+                self.push_results(call, ty)
+            }
+            (Target::Code(code), End::Results) => {
+                let signature = self.signature(callee.type_index);
+                let call = self.builder.ins().call_indirect(signature, code, &args);
+                self.push_results(call, ty)
+            }
+            (Target::Defined(function), End::Return) => {
+                self.builder.ins().return_call(function, &args);
+                self.reachable = false;
+                Ok(())
+            }
+            (Target::Code(code), End::Return) => {
+                let signature = self.signature(callee.type_index);
+                self.builder.ins().return_call_indirect(signature, code, &args);
+                self.reachable = false;
+                Ok(())
+            }
+        }
     }
 
     /// Pops the arguments of a call and puts the hidden ones in front.
-    fn call_args(&mut self, context: Value, ty: &FuncType) -> Result<Vec<Value>> {
+    fn call_args(&mut self, context: Value, ty: &FuncType, end: End) -> Result<Vec<Value>> {
         self.count_transfers(ty.params().len() + ty.results().len())?;
+        self.canonicalise(ty.params().len());
         let mut args = Vec::with_capacity(2 + ty.params().len());
         args.push(context);
-        if abi::returns_in_memory(ty) {
-            args.push(self.results_memory(slots_of(ty.results())));
+        match end {
+            End::Return => args.extend(self.results_at),
+            End::Results if abi::returns_in_memory(ty) => args.push(self.results_memory(slots_of(ty.results()))),
+            End::Results => {}
         }
         args.extend(self.stack.drain(self.stack.len() - ty.params().len()..));
         Ok(args)

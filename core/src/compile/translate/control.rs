@@ -62,6 +62,7 @@ impl<'a> Translator<'a, '_> {
 
     pub(super) fn control(&mut self, operator: &Operator<'_>) -> Result<()> {
         use Operator as O;
+        self.fresh_loads.forget();
         if !self.reachable {
             match operator {
                 O::Block { .. } | O::Loop { .. } | O::If { .. } => self.frames.push(Frame {
@@ -98,7 +99,10 @@ impl<'a> Translator<'a, '_> {
             }
             O::BrIf { relative_depth } => self.br_if(*relative_depth)?,
             O::BrTable { targets } => self.br_table(targets)?,
+            O::BrOnNull { relative_depth } => self.br_on_null(*relative_depth)?,
+            O::BrOnNonNull { relative_depth } => self.br_on_non_null(*relative_depth)?,
             O::Return => {
+                self.canonicalise(self.ty.results().len());
                 let values = self.stack.split_off(self.stack.len() - self.ty.results().len());
                 self.return_values(&values);
                 self.reachable = false;
@@ -201,6 +205,7 @@ impl<'a> Translator<'a, '_> {
         if !self.reachable {
             self.stack.truncate(frame.height);
         } else if matches!(frame.kind, FrameKind::Function) {
+            self.canonicalise(frame.results.len());
             let values = std::mem::take(&mut self.stack);
             self.return_values(&values);
             self.reachable = false;
@@ -218,6 +223,29 @@ impl<'a> Translator<'a, '_> {
         Ok(())
     }
 
+    /// Branches without the reference, or keeps it.
+    fn br_on_null(&mut self, depth: u32) -> Result<()> {
+        let reference = self.pop();
+        let (label, arity) = self.label(depth)?;
+        let next = self.builder.create_block();
+        self.set_branch_args(arity)?;
+        self.builder.ins().brif(reference, next, &[], label, &self.branch_args);
+        self.fall_into(next);
+        self.push(reference);
+        Ok(())
+    }
+
+    /// Branches with the reference on top, or drops it.
+    fn br_on_non_null(&mut self, depth: u32) -> Result<()> {
+        let (label, arity) = self.label(depth)?;
+        let next = self.builder.create_block();
+        self.set_branch_args(arity)?;
+        let reference = self.pop();
+        self.builder.ins().brif(reference, label, &self.branch_args, next, &[]);
+        self.fall_into(next);
+        Ok(())
+    }
+
     /// Targets that carry values get a block of their own that passes them on, one for each depth, so that the table
     /// stays small however many values there are.
     fn br_table(&mut self, targets: &BrTable<'_>) -> Result<()> {
@@ -231,6 +259,9 @@ impl<'a> Translator<'a, '_> {
         distinct.push(default);
         distinct.sort_unstable();
         distinct.dedup();
+        // Here, where the values are good for all targets.
+        let (_, arity) = self.label(default)?;
+        self.canonicalise(arity);
         let mut blocks = Vec::with_capacity(distinct.len());
         let mut passing = Vec::new();
         for &depth in &distinct {
@@ -307,6 +338,7 @@ impl<'a> Translator<'a, '_> {
     /// Makes the topmost `arity` operands, which stay on the stack, the arguments of the next branch.
     fn set_branch_args(&mut self, arity: usize) -> Result<()> {
         self.count_transfers(arity)?;
+        self.canonicalise(arity);
         self.branch_args.clear();
         let from = self.stack.len() - arity;
         self.branch_args.extend(self.stack[from..].iter().map(|&v| BlockArg::Value(v)));

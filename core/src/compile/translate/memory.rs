@@ -88,14 +88,14 @@ impl Translator<'_, '_> {
         Ok(())
     }
 
-    fn load(&mut self, memarg: &MemArg, ty: Type) {
+    pub(super) fn load(&mut self, memarg: &MemArg, ty: Type) {
         let index = self.pop();
         let at = self.heap_address(memarg, index, ty.bytes());
         let value = self.builder.ins().load(ty, self.access.heap, at.address, at.offset);
         self.push(value);
     }
 
-    fn load_narrow(&mut self, memarg: &MemArg, size: u32, load: NarrowLoad) {
+    pub(super) fn load_narrow(&mut self, memarg: &MemArg, size: u32, load: NarrowLoad) {
         let index = self.pop();
         let at = self.heap_address(memarg, index, size);
         let value = load(self.builder.ins(), self.access.heap, at.address, at.offset);
@@ -103,7 +103,7 @@ impl Translator<'_, '_> {
     }
 
     /// Stores the low part of the operand as a `ty`.
-    fn store(&mut self, memarg: &MemArg, ty: Type) {
+    pub(super) fn store(&mut self, memarg: &MemArg, ty: Type) {
         let (index, mut value) = self.pop2();
         if self.builder.func.dfg.value_type(value) != ty {
             value = self.builder.ins().ireduce(ty, value);

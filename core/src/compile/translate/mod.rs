@@ -13,6 +13,7 @@ mod heap;
 mod marks;
 mod memory;
 mod numeric;
+mod simd;
 mod table;
 mod trap;
 mod variable;
@@ -27,9 +28,10 @@ use wasmparser::{FuncValidator, FunctionBody, Operator, ValidatorResources, Wasm
 
 use self::control::Frame;
 use self::marks::Marks;
+use self::simd::{FreshLoads, RelaxedForms};
 use super::access::Access;
 use super::{abi, invalid, parse};
-use crate::artifact::info::{FuncType, ModuleInfo};
+use crate::artifact::info::{FuncType, HeapType, ModuleInfo, TableDecl};
 use crate::artifact::layout::{ContextLayout, GlobalPlace};
 use crate::artifact::plan::MemoryPlan;
 use crate::config::Tunables;
@@ -48,6 +50,9 @@ pub(super) struct Module<'a> {
     isa: &'a dyn TargetIsa,
     tunables: Tunables,
     features: WasmFeatures,
+    /// By type index: the index of the first type of the module that is the same.
+    first_equal: Vec<u32>,
+    relaxed: RelaxedForms,
 }
 
 impl<'a> Module<'a> {
@@ -63,8 +68,37 @@ impl<'a> Module<'a> {
             isa,
             tunables: *tunables,
             features,
+            first_equal: first_equal(info),
+            relaxed: RelaxedForms::new(isa, tunables),
         }
     }
+
+    /// Whether every element of a table that is not null is a function of this type.
+    fn holds_only(&self, table: u32, type_index: u32) -> bool {
+        match self.info.tables[table as usize].ty.element.heap {
+            // All types are final, so nothing but the type itself matches it.
+            HeapType::Concrete(element) => self.first_equal[element as usize] == self.first_equal[type_index as usize],
+            _ => false,
+        }
+    }
+}
+
+/// By type index: the index of the first type that is the same. Nobody asks but for tables of concrete references.
+fn first_equal(info: &ModuleInfo) -> Vec<u32> {
+    let concrete = |table: &TableDecl| matches!(table.ty.element.heap, HeapType::Concrete(_));
+    if !info.tables.iter().any(concrete) {
+        return Vec::new();
+    }
+    let mut known = HashMap::new();
+    let mut first: Vec<u32> = Vec::with_capacity(info.types.len());
+    for (index, ty) in info.types.iter().enumerate() {
+        let own = index as u32;
+        let recursive = ty.mentioned().any(|mentioned| mentioned == own);
+        let replace = |mentioned| if mentioned == own { u32::MAX } else { first[mentioned as usize] };
+        let key = ty.with_concrete(replace, recursive.then_some(u32::MAX));
+        first.push(*known.entry(key).or_insert(own));
+    }
+    first
 }
 
 /// The state of one function's translation.
@@ -82,6 +116,7 @@ struct Translator<'a, 'b> {
     reachable: bool,
     locals: Vec<Variable>,
     marks: Marks,
+    fresh_loads: FreshLoads,
     signatures: HashMap<u32, SigRef>,
     functions: HashMap<u32, FuncRef>,
     /// Signatures of builtins by their offset in `VmBuiltins`.
@@ -158,6 +193,7 @@ impl<'a, 'b> Translator<'a, 'b> {
             reachable: true,
             locals: Vec::new(),
             marks: Marks::default(),
+            fresh_loads: FreshLoads::default(),
             signatures: HashMap::new(),
             functions: HashMap::new(),
             builtins: HashMap::new(),
@@ -174,7 +210,7 @@ impl<'a, 'b> Translator<'a, 'b> {
             let Some(ty) = validator.get_local_type(index) else {
                 bail!(Bug, "local {index} has no type");
             };
-            let ty = abi::clif_type(parse::val_type(ty)?);
+            let ty = abi::clif_type_of(ty);
             let variable = self.builder.declare_var(ty);
             let value = params.get(index as usize).copied().unwrap_or_else(|| self.zero(ty));
             self.builder.def_var(variable, value);
@@ -197,9 +233,16 @@ impl<'a, 'b> Translator<'a, 'b> {
             | O::Br { .. }
             | O::BrIf { .. }
             | O::BrTable { .. }
+            | O::BrOnNull { .. }
+            | O::BrOnNonNull { .. }
             | O::Return => self.control(operator),
             _ if !self.reachable => Ok(()),
-            O::Call { .. } | O::CallIndirect { .. } => self.call(operator),
+            O::Call { .. }
+            | O::CallIndirect { .. }
+            | O::CallRef { .. }
+            | O::ReturnCall { .. }
+            | O::ReturnCallIndirect { .. }
+            | O::ReturnCallRef { .. } => self.call(operator),
             O::LocalGet { .. }
             | O::LocalSet { .. }
             | O::LocalTee { .. }
@@ -210,6 +253,7 @@ impl<'a, 'b> Translator<'a, 'b> {
             | O::TypedSelect { .. }
             | O::RefNull { .. }
             | O::RefIsNull
+            | O::RefAsNonNull
             | O::RefFunc { .. } => self.variable(operator),
             O::TableGet { .. }
             | O::TableSet { .. }
@@ -278,6 +322,10 @@ impl<'a, 'b> Translator<'a, 'b> {
         match ty {
             types::F32 => self.builder.ins().f32const(0.0f32),
             types::F64 => self.builder.ins().f64const(0.0f64),
+            ty if ty.is_vector() => {
+                let zero = self.builder.func.dfg.constants.insert([0; 16].as_slice().into());
+                self.builder.ins().vconst(ty, zero)
+            }
             _ => self.builder.ins().iconst(ty, 0),
         }
     }

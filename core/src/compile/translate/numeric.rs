@@ -3,14 +3,14 @@
 
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::immediates::{Ieee32, Ieee64};
-use cranelift_codegen::ir::types::{F32, F64, I8, I16, I32, I64};
+use cranelift_codegen::ir::types::{F32, F64, I8, I16, I32, I64, I128};
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Type, Value};
 use cranelift_frontend::{FuncInstBuilder, FunctionBuilder};
 use wasmparser::Operator;
 
 use super::Translator;
 use super::marks::constant;
-use crate::error::{Result, TrapCode, bail};
+use crate::error::{Result, TrapCode};
 
 impl Translator<'_, '_> {
     pub(super) fn numeric(&mut self, operator: &Operator<'_>) -> Result<()> {
@@ -131,9 +131,47 @@ impl Translator<'_, '_> {
             O::I64ReinterpretF64 => self.reinterpret(I64),
             O::F32ReinterpretI32 => self.reinterpret(F32),
             O::F64ReinterpretI64 => self.reinterpret(F64),
-            ref other => bail!(Unsupported, "operator {other:?}"),
+            ref other => return self.wide(other),
         }
         Ok(())
+    }
+
+    /// Wide arithmetic: numbers of 128 bits are two operands, the low half below the high one. Cranelift makes of these
+    /// forms the processor's own: add with carry, and multiplication with a result of both widths.
+    fn wide(&mut self, operator: &Operator<'_>) -> Result<()> {
+        use Operator as O;
+        let value = match *operator {
+            O::I64Add128 => {
+                let (left, right) = self.pop_wide2();
+                self.builder.ins().iadd(left, right)
+            }
+            O::I64Sub128 => {
+                let (left, right) = self.pop_wide2();
+                self.builder.ins().isub(left, right)
+            }
+            O::I64MulWideS => self.widen_both(|i, x| i.sextend(I128, x)),
+            O::I64MulWideU => self.widen_both(|i, x| i.uextend(I128, x)),
+            ref other => return self.simd(other),
+        };
+        let (low, high) = self.builder.ins().isplit(value);
+        self.push(low);
+        self.push(high);
+        Ok(())
+    }
+
+    /// The product of two operands widened to 128 bits.
+    fn widen_both(&mut self, widen: impl Fn(FuncInstBuilder<'_, '_>, Value) -> Value) -> Value {
+        let (left, right) = self.pop2();
+        let (left, right) = (widen(self.builder.ins(), left), widen(self.builder.ins(), right));
+        self.builder.ins().imul(left, right)
+    }
+
+    /// The two topmost numbers of 128 bits, the first below the second.
+    fn pop_wide2(&mut self) -> (Value, Value) {
+        let (low, high) = self.pop2();
+        let right = self.builder.ins().iconcat(low, high);
+        let (low, high) = self.pop2();
+        (self.builder.ins().iconcat(low, high), right)
     }
 
     fn constant(&mut self, make: impl FnOnce(&mut FunctionBuilder<'_>) -> Value) {
@@ -141,7 +179,7 @@ impl Translator<'_, '_> {
         self.push(value);
     }
 
-    fn unary(&mut self, make: impl FnOnce(FuncInstBuilder<'_, '_>, Value) -> Value) {
+    pub(super) fn unary(&mut self, make: impl FnOnce(FuncInstBuilder<'_, '_>, Value) -> Value) {
         let operand = self.pop();
         let value = make(self.builder.ins(), operand);
         self.push(value);

@@ -6,7 +6,7 @@ use cranelift_frontend::Variable;
 use wasmparser::Operator;
 
 use super::{Translator, abi, context_offset};
-use crate::error::{Result, bail};
+use crate::error::{Result, TrapCode, bail};
 
 impl Translator<'_, '_> {
     pub(super) fn variable(&mut self, operator: &Operator<'_>) -> Result<()> {
@@ -18,11 +18,13 @@ impl Translator<'_, '_> {
             }
             O::LocalSet { local_index } => {
                 let value = self.pop();
+                let value = self.canonical(value);
                 self.builder.def_var(self.local(local_index), value);
             }
             O::LocalTee { local_index } => {
                 let value = self.pop();
-                self.builder.def_var(self.local(local_index), value);
+                let canonical = self.canonical(value);
+                self.builder.def_var(self.local(local_index), canonical);
                 self.push(value);
             }
             O::GlobalGet { global_index } => {
@@ -30,10 +32,11 @@ impl Translator<'_, '_> {
                 let ty = self.module.info.globals[global_index as usize].ty;
                 let flags = if ty.mutable { self.access.global } else { self.access.constant };
                 let value = self.builder.ins().load(abi::clif_type(ty.content), flags, base, offset);
-                self.push(value);
+                self.push_loaded(value);
             }
             O::GlobalSet { global_index } => {
                 let value = self.pop();
+                let value = self.canonical(value);
                 let (base, offset) = self.global_address(global_index);
                 self.builder.ins().store(self.access.global, value, base, offset);
             }
@@ -42,6 +45,7 @@ impl Translator<'_, '_> {
             }
             O::Select | O::TypedSelect { .. } => {
                 let (first, second, condition) = self.pop3();
+                let (first, second) = (self.canonical(first), self.canonical(second));
                 let value = self.builder.ins().select(condition, first, second);
                 self.push(value);
             }
@@ -54,6 +58,11 @@ impl Translator<'_, '_> {
                 let is_null = self.builder.ins().icmp_imm_u(IntCC::Equal, reference, 0);
                 let is_null = self.builder.ins().uextend(types::I32, is_null);
                 self.push(is_null);
+            }
+            O::RefAsNonNull => {
+                let reference = self.pop();
+                self.check_not_null(reference, TrapCode::NullReference);
+                self.push(reference);
             }
             O::RefFunc { function_index } => {
                 let Some(escaped) = self.module.info.escaped_index(function_index) else {
