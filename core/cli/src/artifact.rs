@@ -52,7 +52,7 @@ pub fn verify(engine: &Engine, input: &Input) -> Result<Module> {
 fn explain(error: instar::Error, input: &Input) -> Failure {
     Failure::from(error)
         .in_file(input.shown())
-        .or_hint("compile the module again, with this version and the same options: `instar compile`")
+        .or_hint("give the same -W and -O as to `instar compile`, or compile the module again with this version")
 }
 
 /// Refuses to run a compiled module that does not say so by its name: it holds machine code, which no sandbox confines.

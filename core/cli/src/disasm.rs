@@ -38,7 +38,10 @@ pub fn instructions<E>(
         Architecture::X86_64 => {
             let mut decoder = Decoder::with_ip(64, &code[range.clone()], range.start as u64, DecoderOptions::NONE);
             let mut formatter = FastFormatter::new();
-            formatter.options_mut().set_space_after_operand_separator(true);
+            let options = formatter.options_mut();
+            options.set_space_after_operand_separator(true);
+            options.set_use_hex_prefix(true);
+            options.set_uppercase_hex(false);
             while decoder.can_decode() {
                 let instruction = decoder.decode();
                 let start = instruction.ip() as usize;

@@ -3,7 +3,7 @@
 //! `-W` and `-O` take comma-separated settings under Wasmtime's names. Each setting is one row of a table below.
 
 use clap::Args;
-use instar::{Config, DirtyTracking, Engine, OptLevel};
+use instar::{Config, DirtyTracking, Engine, InstanceAllocationStrategy, OptLevel};
 
 use crate::failure::Result;
 use crate::text;
@@ -195,7 +195,10 @@ pub struct EngineOptions {
 impl EngineOptions {
     /// The configuration that the options describe.
     pub fn config(&self) -> Config {
-        let mut config = Config::new();
+        self.on(Config::new())
+    }
+
+    fn on(&self, mut config: Config) -> Config {
         for setting in self.wasm.iter().chain(&self.optimize) {
             setting.apply(&mut config);
         }
@@ -205,6 +208,14 @@ impl EngineOptions {
     /// An engine for them.
     pub fn engine(&self) -> Result<Engine> {
         Ok(Engine::new(&self.config())?)
+    }
+
+    /// An engine for code that is compiled now and run in one instance: there is nothing to go back to after it, so nothing
+    /// keeps book of what it writes, unless the options say so.
+    pub fn engine_for_one_instance(&self) -> Result<Engine> {
+        let mut config = Config::new();
+        config.allocation_strategy(InstanceAllocationStrategy::OnDemand).dirty_tracking(DirtyTracking::Off);
+        Ok(Engine::new(&self.on(config))?)
     }
 }
 

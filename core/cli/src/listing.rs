@@ -109,7 +109,7 @@ impl Listing<'_> {
             place = now;
             let bytes: String = self.code[instruction.range.clone()].iter().map(|b| format!("{b:02x}")).collect();
             let code = out.paint(FAINT, format_args!("{:#08x}  {bytes:<22}", instruction.range.start));
-            let target = match instruction.target.and_then(|t| self.other_function(t, function)) {
+            let target = match instruction.target.and_then(|t| self.function_at(t)) {
                 Some(target) => out.paint(FAINT, format_args!("  ; {target}")),
                 None => String::new(),
             };
@@ -126,9 +126,9 @@ impl Listing<'_> {
         wasm.filter(|_| at >= start)
     }
 
-    /// The function that a jump out of `from` leads to.
-    fn other_function(&self, target: u64, from: &Function) -> Option<String> {
-        let target = usize::try_from(target).ok().filter(|t| !from.range.contains(t))?;
+    /// The function that starts at this offset in the code.
+    fn function_at(&self, offset: u64) -> Option<String> {
+        let target = usize::try_from(offset).ok()?;
         let index = self.functions.binary_search_by_key(&target, |f| f.range.start).ok()?;
         Some(label(&self.functions[index]))
     }

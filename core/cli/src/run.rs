@@ -8,7 +8,7 @@ use instar::{ErrorKind, ExternType, FuncType, Instance, Linker, Module, Store, V
 use crate::args::{RunArgs, UnknownImports};
 use crate::artifact;
 use crate::failure::{Failure, Result};
-use crate::input::Input;
+use crate::input::{Format, Input};
 use crate::load;
 use crate::output::Output;
 use crate::text;
@@ -38,7 +38,11 @@ struct Call {
 pub fn run(args: &RunArgs) -> Result<u8> {
     let input = Input::read(args.file())?;
     artifact::check_trust(&input, args.allow_precompiled)?;
-    let engine = args.engine.engine()?;
+    let engine = match input.format() {
+        // Compiled with the choices that `instar compile` makes.
+        Format::Artifact => args.engine.engine()?,
+        Format::Wasm | Format::Text => args.engine.engine_for_one_instance()?,
+    };
     let module = load::module(&engine, &input)?;
     let plan = plan(&module, &input, args.invoke.as_deref(), args.args())?;
     #[cfg(feature = "wasi")]

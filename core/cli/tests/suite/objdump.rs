@@ -19,6 +19,7 @@ fn functions_are_listed_with_their_offsets() {
     assert!(out.lines().any(|l| l.trim_start().starts_with("0x") && l.matches("0x").count() >= 2), "{out}");
     if cfg!(target_arch = "x86_64") {
         assert!(out.contains("ret") && out.contains("ud2"), "{out}");
+        assert!(out.lines().any(|l| l.contains("call 0x0  ; 0 `first`")), "{out}");
     }
 }
 
