@@ -30,6 +30,7 @@
 //! ```
 //!
 //! Start with [`Engine`], [`Module`], [`Linker`] and [`InstancePre`]. [`Store`] is for several instances that share things.
+//! Module `wasi` (feature `wasi`) runs programs that expect a system.
 
 /// The README's example runs.
 #[cfg(doctest)]
@@ -63,6 +64,8 @@ mod table;
 mod types;
 mod val;
 mod vm;
+#[cfg(feature = "wasi")]
+pub mod wasi;
 
 pub use artifact::info::{ExternType, FuncType, GlobalType, HeapType, MemoryType, RefType, TableType, ValType};
 pub use config::{Config, DirtyTracking, InstanceAllocationStrategy, OptLevel};

@@ -1,5 +1,6 @@
 //! [`Memory`]: linear memories of a store.
 
+use std::ops::Range;
 use std::ptr::NonNull;
 
 use crate::artifact::info::MemoryType;
@@ -82,6 +83,82 @@ impl Memory {
         Ok(self.definition(store.as_context().opaque())?.length)
     }
 
+    /// All bytes, to read.
+    pub fn data<'a>(&self, store: &'a impl AsContext) -> Result<&'a [u8]> {
+        let context = store.as_context();
+        let definition = self.definition(context.opaque())?;
+        // SAFETY: the store is borrowed for `'a`, so nobody writes the memory or grows it.
+        Ok(unsafe { vm::bytes(definition) })
+    }
+
+    /// All bytes, to read, and the host data beside them.
+    pub fn data_and_store<'a, C: AsContextMut>(&self, store: &'a mut C) -> Result<(&'a [u8], &'a mut C::Data)> {
+        let mut context = store.as_context_mut();
+        let definition = self.definition(context.opaque())?;
+        // SAFETY: the store is borrowed exclusively for `'a`, and nothing but its host data and these bytes is given out.
+        let bytes = unsafe { vm::bytes(definition) };
+        Ok((bytes, context.into_data_mut()))
+    }
+
+    /// The bytes of `range`, to read.
+    ///
+    /// # Errors
+    ///
+    /// `OutOfBounds`, with the address, the length and the size of the memory.
+    pub fn slice<'a>(&self, store: &'a impl AsContext, range: Range<u64>) -> Result<&'a [u8]> {
+        let context = store.as_context();
+        let definition = self.definition(context.opaque())?;
+        // SAFETY: as in `data`.
+        let bytes: &'a [u8] = unsafe { vm::bytes(definition) };
+        let part = || bytes.get(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?);
+        part().ok_or_else(|| range_out_of_bounds("slice", &range, definition))
+    }
+
+    /// The bytes of `range`, to read and to write. All of them count as written: the next reset restores them, so ask for
+    /// what you write and no more. There is no mutable view of a whole memory.
+    ///
+    /// # Errors
+    ///
+    /// `OutOfBounds`, with the address, the length and the size of the memory.
+    pub fn slice_mut<'a>(&self, store: &'a mut impl AsContextMut, range: Range<u64>) -> Result<&'a mut [u8]> {
+        Ok(self.slice_mut_and_store(store, range)?.0)
+    }
+
+    /// As [`Memory::slice_mut`], with the host data beside the bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Memory::slice_mut`].
+    pub fn slice_mut_and_store<'a, C: AsContextMut>(
+        &self,
+        store: &'a mut C,
+        range: Range<u64>,
+    ) -> Result<(&'a mut [u8], &'a mut C::Data)> {
+        let mut context = store.as_context_mut();
+        let definition = self.definition(context.opaque())?;
+        // SAFETY: the store is borrowed exclusively for `'a`, and nothing but its host data and these bytes is given out.
+        let bytes = unsafe { vm::bytes_mut(definition, &range) };
+        let bytes = bytes.ok_or_else(|| range_out_of_bounds("mutable slice", &range, definition))?;
+        Ok((bytes, context.into_data_mut()))
+    }
+
+    /// The text of `len` bytes at `address`.
+    ///
+    /// # Errors
+    ///
+    /// `OutOfBounds`, as for [`Memory::slice`]; `GuestProtocol` when the bytes are not UTF-8, with the place of the first
+    /// that is not.
+    pub fn read_str<'a>(&self, store: &'a impl AsContext, address: u64, len: u64) -> Result<&'a str> {
+        let bytes = self.slice(store, address..address.saturating_add(len))?;
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Ok(text),
+            Err(e) => {
+                let bad = address + e.valid_up_to() as u64;
+                bail!(GuestProtocol, "the {len} bytes at address {address} are not UTF-8: see address {bad}")
+            }
+        }
+    }
+
     /// Copies bytes out.
     ///
     /// # Errors
@@ -148,5 +225,12 @@ pub(crate) fn out_of_bounds(what: &str, address: u64, len: usize, definition: &V
     error!(
         OutOfBounds,
         "{what} of {len} bytes at address {address} is out of bounds: the memory has {} bytes", definition.length
+    )
+}
+
+fn range_out_of_bounds(what: &str, range: &Range<u64>, definition: &VmMemory) -> crate::Error {
+    error!(
+        OutOfBounds,
+        "{what} {:#x}..{:#x} is out of bounds: the memory has {:#x} bytes", range.start, range.end, definition.length
     )
 }

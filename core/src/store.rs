@@ -168,6 +168,12 @@ impl<'a, T: 'static> StoreContextMut<'a, T> {
         unsafe { &mut *self.opaque.cell().data::<T>() }
     }
 
+    /// The host data, for as long as the store is borrowed.
+    pub fn into_data_mut(self) -> &'a mut T {
+        // SAFETY: opened with a `T`, and borrowed exclusively for `'a`, which this borrow takes over.
+        unsafe { &mut *self.opaque.cell().data::<T>() }
+    }
+
     /// The engine.
     pub fn engine(&self) -> Engine {
         self.opaque.engine()

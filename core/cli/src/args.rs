@@ -7,6 +7,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
 use crate::engine::EngineOptions;
+use crate::wasi::Grants;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -38,7 +39,6 @@ pub enum Command {
     Validate(ValidateArgs),
     Inspect(InspectArgs),
     Objdump(ObjdumpArgs),
-    #[cfg(feature = "script")]
     Wast(WastArgs),
     Completions(CompletionsArgs),
 }
@@ -53,6 +53,7 @@ pub enum Command {
     after_help = "\
 Examples:
   instar run plugin.wasm --name value          everything after FILE goes to the program
+  instar run --dir data:ro --env LANG tool.wasm
   instar run --invoke fib fib.wat 30           prints 832040
   instar run --invoke sub math.wasm -1 0x10    prints -17
 
@@ -75,9 +76,8 @@ pub struct RunArgs {
     #[arg(long)]
     pub allow_precompiled: bool,
 
-    #[cfg(feature = "wasi")]
     #[command(flatten)]
-    pub grants: crate::wasi::Grants,
+    pub grants: Grants,
 
     #[command(flatten)]
     pub engine: EngineOptions,
@@ -185,7 +185,6 @@ pub struct ObjdumpArgs {
 /// Run scripts in the format of WebAssembly's official test suite
 ///
 /// Prints what failed, and a line of counts for each file.
-#[cfg(feature = "script")]
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  instar wast -W threads=n test/core/*.wast")]
 pub struct WastArgs {

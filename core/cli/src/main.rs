@@ -24,12 +24,10 @@ mod output;
 mod progress;
 mod run;
 mod save;
-#[cfg(feature = "script")]
 mod script;
 mod text;
 mod validate;
 mod values;
-#[cfg(feature = "wasi")]
 mod wasi;
 
 use std::process::ExitCode;
@@ -50,7 +48,6 @@ fn main() -> ExitCode {
         Command::Validate(args) => validate::validate(args),
         Command::Inspect(args) => inspect::inspect(args),
         Command::Objdump(args) => objdump::objdump(args),
-        #[cfg(feature = "script")]
         Command::Wast(args) => script::wast(args),
         Command::Completions(args) => completions::completions(args),
     };

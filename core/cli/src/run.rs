@@ -13,6 +13,7 @@ use crate::load;
 use crate::output::Output;
 use crate::text;
 use crate::values;
+use crate::wasi;
 
 /// The function of a command that is its program, and that of a reactor that prepares it.
 const START: &str = "_start";
@@ -45,17 +46,11 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     };
     let module = load::module(&engine, &input)?;
     let plan = plan(&module, &input, args.invoke.as_deref(), args.args())?;
-    #[cfg(feature = "wasi")]
-    let (mut linker, mut store) = {
-        // With --invoke, the arguments are the function's.
-        let program_args = if args.invoke.is_some() { &[] } else { args.args() };
-        let host = args.grants.host(args.file(), program_args)?;
-        let mut linker = Linker::new(&engine);
-        crate::wasi::define(&mut linker)?;
-        (linker, Store::new(&engine, host))
-    };
-    #[cfg(not(feature = "wasi"))]
-    let (mut linker, mut store) = (Linker::new(&engine), Store::new(&engine, ()));
+    // With --invoke, the arguments are the function's.
+    let program_args = if args.invoke.is_some() { &[] } else { args.args() };
+    let mut store = Store::new(&engine, args.grants.host(args.file(), program_args)?);
+    let mut linker = Linker::new(&engine);
+    wasi::define(&mut linker)?;
     let defined = match args.unknown_imports {
         None => Ok(()),
         Some(UnknownImports::Trap) => linker.define_unknown_imports_as_traps(&module),
@@ -67,8 +62,7 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     match ended {
         Ok(results) => print(&results).map(|()| 0),
         Err(error) => {
-            #[cfg(feature = "wasi")]
-            if let Some(code) = crate::wasi::exit_code(&error) {
+            if let Some(code) = wasi::exit_code(&error) {
                 return Ok(code);
             }
             Err(explain(error, &input, args))
@@ -103,8 +97,8 @@ fn explain(error: instar::Error, input: &Input, args: &RunArgs) -> Failure {
         ErrorKind::Link => {
             let failure = Failure::from(error).in_file(input.shown());
             match args.unknown_imports {
-                None => failure.or_hint("such modules need a host of their own; --unknown-imports trap tries without"),
-                Some(_) => failure.or_hint("such modules need a host of their own"),
+                None => failure.or_hint("only WASI preview 1 is there; --unknown-imports trap tries to go without"),
+                Some(_) => failure.or_hint("such a module needs a host of its own"),
             }
         }
         _ => error.into(),

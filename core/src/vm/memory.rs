@@ -302,6 +302,31 @@ pub unsafe fn write(definition: &VmMemory, address: u64, bytes: &[u8]) -> Option
     Some(())
 }
 
+/// All bytes of a memory, to read.
+///
+/// # Safety
+///
+/// The definition is that of a live memory, which nobody writes, grows or resets for `'a`.
+pub unsafe fn bytes<'a>(definition: &VmMemory) -> &'a [u8] {
+    // SAFETY: `length` bytes from the base are accessible; none of them is written for `'a`.
+    unsafe { std::slice::from_raw_parts(definition.base, definition.length) }
+}
+
+/// A part of a memory, marked as if all of it had been written.
+///
+/// # Safety
+///
+/// The definition is that of a live memory, which nobody else uses, grows or resets for `'a`.
+pub unsafe fn bytes_mut<'a>(definition: &VmMemory, range: &Range<u64>) -> Option<&'a mut [u8]> {
+    let len = range.end.checked_sub(range.start)?;
+    let at = in_bounds(definition, range.start, len)?;
+    // SAFETY: the range was checked; it is nobody else's for `'a`.
+    unsafe {
+        mark(definition, at, len as usize);
+        Some(std::slice::from_raw_parts_mut(definition.base.add(at), len as usize))
+    }
+}
+
 /// Fills a part of a memory and marks it.
 ///
 /// # Safety

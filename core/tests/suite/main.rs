@@ -5,10 +5,12 @@
 //! | `isolation`, `random` | after a drop the next instance equals its image, whatever the tenant did |
 //! | `traps`, `stack`, `signals` | each trap by its code; instances, threads and the process live on |
 //! | `hosts` | host functions: values, errors, panics, nesting |
+//! | `memory` | views of guest memory are bounded, and what they hand out is undone |
 //! | `handles`, `shared` | what outlived its store, or belongs to another, is an error and never another tenant |
 //! | `limits`, `limiter` | limits are kept, and say what they are |
 //! | `threads`, `leaks` | any thread may do anything that `Send` and `Sync` allow; nothing is left behind |
 //! | `simd` | vectors across every boundary, in what a reset undoes, and where the specification leaves a choice |
+//! | `wasi` | WASI preview 1: each function, hostile arguments, nothing that was not granted |
 //! | `bytes`, `segments`, `linking` | the bytes convention; segments and start; what instances of a store share |
 //! | `linker` | what a linker offers beyond definitions one by one; calls without checks |
 //! | `references`, `tail_calls`, `wide` | typed function references, tail calls and wide arithmetic, through the public interface |
@@ -26,6 +28,7 @@ mod limiter;
 mod limits;
 mod linker;
 mod linking;
+mod memory;
 mod program;
 mod random;
 mod references;
@@ -39,3 +42,5 @@ mod tail_calls;
 mod threads;
 mod traps;
 mod wide;
+#[cfg(feature = "wasi")]
+mod wasi;

@@ -1,22 +1,17 @@
 //! The target `diff`: Instar and wasmi agree on what a module does.
 
-use std::sync::OnceLock;
-
-use instar::{Config, Engine, ExternType, FuncType, Module};
+use instar::{Engine, ExternType, FuncType, Module};
 
 use crate::case::{Case, Verdict};
 use crate::generate::{self, Imports};
 use crate::host::{Stop, Value};
+use crate::mode::{Engines, Mode};
 use crate::{instar_side, wasmi_side};
 
-fn engine() -> &'static Engine {
-    static ENGINE: OnceLock<Engine> = OnceLock::new();
-    ENGINE.get_or_init(|| {
-        let mut config = Config::new();
-        // Both engines have more stack than the fuel of a module lasts for.
-        config.paranoid(true).cranelift_debug_verifier(true).max_wasm_stack(256 << 20);
-        Engine::new(&config).expect("the configuration is good")
-    })
+fn engine(mode: &Mode) -> &'static Engine {
+    static ENGINES: Engines = Engines::new();
+    // Both engines have more stack than the fuel of a module lasts for.
+    ENGINES.of(mode, |config| config.max_wasm_stack(256 << 20))
 }
 
 /// The exported functions of a module.
@@ -29,17 +24,23 @@ pub fn functions(module: &Module) -> Vec<(String, FuncType)> {
 }
 
 pub fn run(case: &mut Case<'_>) -> Verdict {
+    let mode = Mode::any(&mut case.random);
+    case.count(mode.name);
+    in_mode(case, engine(mode)).map_err(|e| format!("{}: {e}", mode.name))
+}
+
+fn in_mode(case: &mut Case<'_>, engine: &Engine) -> Verdict {
     let imports = *case.random.pick(&[Imports::None, Imports::None, Imports::Functions, Imports::All]);
     let Some(wasm) = generate::terminating(&mut case.random, imports) else {
         case.count("without a module");
         return Ok(());
     };
     case.keep(&wasm);
-    let module = Module::new(engine(), &wasm).map_err(|e| format!("Instar refuses it: {e:?}"))?;
+    let module = Module::new(engine, &wasm).map_err(|e| format!("Instar refuses it: {e:?}"))?;
     let functions = functions(&module);
     case.count("modules");
     for _ in 0..2 {
-        let (ours, theirs) = (instar_side::Side::new(engine(), &module)?, wasmi_side::Side::new(&wasm)?);
+        let (ours, theirs) = (instar_side::Side::new(engine, &module)?, wasmi_side::Side::new(&wasm)?);
         match (ours, theirs) {
             (Ok(mut ours), Ok(mut theirs)) => {
                 compare(case, &functions, &mut ours, &mut theirs)?;

@@ -3,6 +3,7 @@
 use arbitrary::Unstructured;
 use wasm_smith::Config;
 
+use crate::features;
 use crate::host;
 use crate::random::Random;
 
@@ -25,11 +26,12 @@ pub fn terminating(random: &mut Random, imports: Imports) -> Option<Vec<u8>> {
     let large = random.once_in(12);
     let len = 500 + random.below(if large { 60_000 } else { 12_000 });
     let bytes = random.bytes(len);
-    let mut config = features();
+    let mut config = features::generator(random, true);
     config.export_everything = true;
     config.memory_max_size_required = true;
     config.table_max_size_required = true;
     config.max_memory32_bytes = 6 << 16;
+    config.max_memory64_bytes = 6 << 16;
     config.max_table_elements = 200;
     config.min_funcs = 1 + random.below(4);
     config.max_funcs = 8;
@@ -45,10 +47,13 @@ pub fn terminating(random: &mut Random, imports: Imports) -> Option<Vec<u8>> {
     }
     if imports != Imports::None {
         config.max_imports = 8;
-        let list = host::IMPORTS.iter().filter(|i| imports == Imports::All || i.text.starts_with("(func"));
+        let generated = config.features();
+        let list = host::IMPORTS
+            .iter()
+            .filter(|i| (imports == Imports::All || i.text.starts_with("(func")) && generated.contains(i.needs));
         let text: String = list.map(|i| format!("(import \"host\" \"{}\" {}) ", i.name, i.text)).collect();
         config.available_imports = Some(wat::parse_str(format!("(module {text})")).expect("the list is good"));
-        // An imported memory is the only one there can be.
+        // Where there can be one memory only, it may be an imported one.
         config.min_memories = 0;
     }
     let mut module = wasm_smith::Module::new(config, &mut Unstructured::new(&bytes)).ok()?;
@@ -69,31 +74,12 @@ pub fn anything(random: &mut Random) -> Option<Vec<u8>> {
             config
         }
         1 => Config { max_funcs: 10, ..Config::default() },
-        _ => Config { max_funcs: 10, max_tables: 5, allow_invalid_funcs: random.once_in(4), ..features() },
+        _ => Config {
+            max_funcs: 10,
+            max_tables: 5,
+            allow_invalid_funcs: random.once_in(4),
+            ..features::generator(random, false)
+        },
     };
     Some(wasm_smith::Module::new(config, &mut input).ok()?.to_bytes())
-}
-
-fn features() -> Config {
-    Config {
-        bulk_memory_enabled: true,
-        reference_types_enabled: true,
-        multi_value_enabled: true,
-        saturating_float_to_int_enabled: true,
-        sign_extension_ops_enabled: true,
-        extended_const_enabled: true,
-        simd_enabled: false,
-        relaxed_simd_enabled: false,
-        exceptions_enabled: false,
-        gc_enabled: false,
-        custom_descriptors_enabled: false,
-        custom_page_sizes_enabled: false,
-        memory64_enabled: false,
-        tail_call_enabled: false,
-        threads_enabled: false,
-        shared_everything_threads_enabled: false,
-        wide_arithmetic_enabled: false,
-        max_memories: 1,
-        ..Config::default()
-    }
 }

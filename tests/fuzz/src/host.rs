@@ -1,5 +1,7 @@
 //! What the host gives to generated modules, described once for both engines, and the values that go in and out.
 
+use wasmparser::WasmFeatures;
+
 use crate::random::Random;
 
 /// Something that can be imported from `host`.
@@ -7,26 +9,37 @@ pub struct Import {
     pub name: &'static str,
     /// Its type, in the text format.
     pub text: &'static str,
+    /// What a module must be able to use to have it.
+    pub needs: WasmFeatures,
+}
+
+const fn import(name: &'static str, text: &'static str) -> Import {
+    Import { name, text, needs: WasmFeatures::empty() }
 }
 
 /// All that can be imported.
-pub const IMPORTS: [Import; 10] = [
-    Import { name: "f0", text: "(func)" },
-    Import { name: "f1", text: "(func (param i32) (result i32))" },
-    Import { name: "f2", text: "(func (param i64 f32 f64) (result i64))" },
-    Import { name: "f3", text: "(func (param f64) (result f64 i32 f32))" },
-    Import { name: "f4", text: "(func (param funcref externref) (result externref funcref))" },
-    Import { name: "memory", text: "(memory 1 4)" },
-    Import { name: "functions", text: "(table 8 30 funcref)" },
-    Import { name: "objects", text: "(table 5 20 externref)" },
-    Import { name: "constant", text: "(global i32)" },
-    Import { name: "variable", text: "(global (mut i64))" },
+pub const IMPORTS: [Import; 13] = [
+    import("f0", "(func)"),
+    import("f1", "(func (param i32) (result i32))"),
+    import("f2", "(func (param i64 f32 f64) (result i64))"),
+    import("f3", "(func (param f64) (result f64 i32 f32))"),
+    import("f4", "(func (param funcref externref) (result externref funcref))"),
+    Import { needs: WasmFeatures::SIMD, ..import("f5", "(func (param i32 v128 f32) (result f64 v128))") },
+    import("memory", "(memory 1 4)"),
+    Import { needs: WasmFeatures::MEMORY64, ..import("memory64", "(memory i64 1 4)") },
+    import("functions", "(table 8 30 funcref)"),
+    import("objects", "(table 5 20 externref)"),
+    import("constant", "(global i32)"),
+    import("variable", "(global (mut i64))"),
+    Import { needs: WasmFeatures::SIMD, ..import("vector", "(global (mut v128))") },
 ];
 
 /// Value of the imported constant.
 pub const CONSTANT: i32 = 3;
 /// Value at the start of the imported variable.
 pub const VARIABLE: i64 = -77;
+/// Value at the start of the imported vector.
+pub const VECTOR: u128 = 0x0011_2233_4455_6677_8899_aabb_ccdd_eeff;
 
 /// A type of values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +48,7 @@ pub enum Type {
     I64,
     F32,
     F64,
+    V128,
     Func,
     Extern,
 }
@@ -46,6 +60,7 @@ pub enum Value {
     I64(u64),
     F32(u32),
     F64(u64),
+    V128(u128),
     Func(bool),
     Extern(bool),
 }
@@ -59,6 +74,7 @@ impl Value {
             Type::I64 => Value::I64(bits),
             Type::F32 => Value::f32(bits as u32),
             Type::F64 => Value::f64(bits),
+            Type::V128 => Value::V128(u128::from(bits) | u128::from(random.bits()) << 64),
             Type::Func => Value::Func(false),
             Type::Extern => Value::Extern(random.once_in(2)),
         }
@@ -78,6 +94,7 @@ impl Value {
         match self {
             Value::I32(v) | Value::F32(v) => u64::from(v),
             Value::I64(v) | Value::F64(v) => v,
+            Value::V128(v) => v as u64 ^ (v >> 64) as u64,
             Value::Func(v) | Value::Extern(v) => u64::from(v) + 5,
         }
     }

@@ -1,11 +1,13 @@
 //! Instances of generated modules in Instar.
 
+use std::collections::BTreeSet;
+
 use instar::{
     Engine, Error, ErrorKind, Extern, ExternRef, FuncType, Global, GlobalType, Instance, InstancePre, Linker, Memory,
     MemoryType, Module, RefType, Result, Store, Table, TableType, TrapCode, Val, ValType,
 };
 
-use crate::host::{Answers, CONSTANT, Stop, Type, VARIABLE, Value, View};
+use crate::host::{Answers, CONSTANT, Stop, Type, VARIABLE, VECTOR, Value, View};
 
 pub fn type_of(ty: ValType) -> Type {
     match ty {
@@ -15,7 +17,7 @@ pub fn type_of(ty: ValType) -> Type {
         ValType::F64 => Type::F64,
         ValType::Ref(ty) if ty.is_function() => Type::Func,
         ValType::Ref(_) => Type::Extern,
-        ValType::V128 => unreachable!("modules are generated without vectors"),
+        ValType::V128 => Type::V128,
     }
 }
 
@@ -25,7 +27,7 @@ fn value_of(value: &Val) -> Value {
         Val::I64(v) => Value::I64(v as u64),
         Val::F32(v) => Value::f32(v),
         Val::F64(v) => Value::f64(v),
-        Val::V128(_) => unreachable!("modules are generated without vectors"),
+        Val::V128(v) => Value::V128(v.as_u128()),
         Val::FuncRef(f) => Value::Func(f.is_some()),
         Val::ExternRef(r) => Value::Extern(r.is_some()),
     }
@@ -37,6 +39,7 @@ fn to_val(value: Value, object: impl FnOnce() -> ExternRef) -> Val {
         Value::I64(v) => Val::I64(v as i64),
         Value::F32(v) => Val::F32(v),
         Value::F64(v) => Val::F64(v),
+        Value::V128(v) => Val::V128(v.into()),
         Value::Func(_) => Val::FuncRef(None),
         Value::Extern(there) => Val::ExternRef(there.then(object)),
     }
@@ -80,23 +83,29 @@ pub fn functions(engine: &Engine, module: &Module) -> Linker<Answers> {
     linker
 }
 
-/// Defines everything else that can be imported.
-fn define_rest(linker: &mut Linker<Answers>, store: &mut Store<Answers>) -> Result<()> {
-    let memory = Memory::new(&mut *store, MemoryType::new(1, Some(4)))?;
-    let table = |element, minimum, maximum| TableType::new(element, minimum, Some(maximum));
-    let functions = Table::new(&mut *store, table(RefType::FUNCREF, 8, 30), Val::FuncRef(None))?;
-    let objects = Table::new(&mut *store, table(RefType::EXTERNREF, 5, 20), Val::ExternRef(None))?;
+/// Defines everything else that the module imports.
+fn define_rest(linker: &mut Linker<Answers>, store: &mut Store<Answers>, module: &Module) -> Result<()> {
+    let rest = module.imports().filter(|i| !matches!(i.ty, instar::ExternType::Func(_)));
+    // What is imported twice is one thing.
+    let names: BTreeSet<&str> = rest.map(|import| import.name).collect();
     let global = |content, mutable| GlobalType { content, mutable };
-    let constant = Global::new(&mut *store, global(ValType::I32, false), Val::I32(CONSTANT))?;
-    let variable = Global::new(&mut *store, global(ValType::I64, true), Val::I64(VARIABLE))?;
-    let items: [(&str, Extern); 5] = [
-        ("memory", memory.into()),
-        ("functions", functions.into()),
-        ("objects", objects.into()),
-        ("constant", constant.into()),
-        ("variable", variable.into()),
-    ];
-    for (name, item) in items {
+    for name in names {
+        let item: Extern = match name {
+            "memory" => Memory::new(&mut *store, MemoryType::new(1, Some(4)))?.into(),
+            "memory64" => {
+                Memory::new(&mut *store, MemoryType { memory64: true, ..MemoryType::new(1, Some(4)) })?.into()
+            }
+            "functions" => {
+                Table::new(&mut *store, TableType::new(RefType::FUNCREF, 8, Some(30)), Val::FuncRef(None))?.into()
+            }
+            "objects" => {
+                Table::new(&mut *store, TableType::new(RefType::EXTERNREF, 5, Some(20)), Val::ExternRef(None))?.into()
+            }
+            "constant" => Global::new(&mut *store, global(ValType::I32, false), Val::I32(CONSTANT))?.into(),
+            "variable" => Global::new(&mut *store, global(ValType::I64, true), Val::I64(VARIABLE))?.into(),
+            "vector" => Global::new(&mut *store, global(ValType::V128, true), Val::V128(VECTOR.into()))?.into(),
+            other => unreachable!("nothing is called `{other}`"),
+        };
         linker.define(&mut *store, "host", name, item)?;
     }
     Ok(())
@@ -113,9 +122,7 @@ impl Side {
     pub fn new(engine: &Engine, module: &Module) -> std::result::Result<std::result::Result<Self, Stop>, String> {
         let mut store = Store::new(engine, Answers::default());
         let mut linker = functions(engine, module);
-        if module.imports().any(|i| !matches!(i.ty, instar::ExternType::Func(_))) {
-            define_rest(&mut linker, &mut store).map_err(|e| format!("{e:?}"))?;
-        }
+        define_rest(&mut linker, &mut store, module).map_err(|e| format!("{e:?}"))?;
         Ok(match linker.instantiate(&mut store, module) {
             Ok(instance) => Ok(Side { store, instance }),
             Err(error) => Err(stop(error)?),

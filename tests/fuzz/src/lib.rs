@@ -15,9 +15,11 @@
 
 mod case;
 mod diff;
+mod features;
 mod generate;
 mod host;
 mod instar_side;
+mod mode;
 mod module;
 mod mutate;
 mod random;

@@ -2,32 +2,19 @@
 
 use std::sync::{Arc, OnceLock};
 
-use instar::{Config, Engine, ErrorKind, ExternType, Linker, Module, TrapCode};
-use wasmparser::{Parser, Payload, Validator, WasmFeatures};
+use instar::{Engine, ErrorKind, ExternType, Linker, Module, TrapCode};
+use wasmparser::{Parser, Payload, Validator};
 
 use crate::case::{Case, Verdict};
 use crate::diff::functions;
+use crate::features;
 use crate::generate::{self, Imports};
+use crate::mode::{Engines, Mode};
 use crate::mutate::mutate;
 
-/// What Instar accepts; the names are wasmparser's.
-const FEATURES: WasmFeatures = WasmFeatures::MUTABLE_GLOBAL
-    .union(WasmFeatures::SATURATING_FLOAT_TO_INT)
-    .union(WasmFeatures::SIGN_EXTENSION)
-    .union(WasmFeatures::REFERENCE_TYPES)
-    .union(WasmFeatures::MULTI_VALUE)
-    .union(WasmFeatures::BULK_MEMORY)
-    .union(WasmFeatures::EXTENDED_CONST)
-    .union(WasmFeatures::FLOATS)
-    .union(WasmFeatures::GC_TYPES);
-
-fn engine() -> &'static Engine {
-    static ENGINE: OnceLock<Engine> = OnceLock::new();
-    ENGINE.get_or_init(|| {
-        let mut config = Config::new();
-        config.paranoid(true).cranelift_debug_verifier(true).max_memory_pages(100).max_table_elements(100_000);
-        Engine::new(&config).expect("the configuration is good")
-    })
+fn engine(mode: &Mode) -> &'static Engine {
+    static ENGINES: Engines = Engines::new();
+    ENGINES.of(mode, |config| config.max_memory_pages(100).max_table_elements(100_000))
 }
 
 /// The modules of our own tests.
@@ -36,7 +23,7 @@ fn corpus() -> &'static [Vec<u8>] {
     CORPUS.get_or_init(|| {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let mut found: Vec<Vec<u8>> = Vec::new();
-        for folder in ["tests/guests/wat", "tests/conformance/modules", "core/src/compile"] {
+        for folder in ["tests/guests/wat", "tests/conformance/modules", "tests/fuzz/corpus", "core/src/compile"] {
             let Ok(entries) = std::fs::read_dir(root.join(folder)) else { continue };
             let mut files: Vec<_> = entries.flatten().map(|e| e.path()).collect();
             files.sort();
@@ -61,6 +48,12 @@ fn original(case: &mut Case<'_>) -> Option<(Vec<u8>, bool)> {
 }
 
 pub fn run(case: &mut Case<'_>) -> Verdict {
+    let mode = Mode::any(&mut case.random);
+    case.count(mode.name);
+    in_mode(case, engine(mode)).map_err(|e| format!("{}: {e}", mode.name))
+}
+
+fn in_mode(case: &mut Case<'_>, engine: &Engine) -> Verdict {
     let (Some((mut wasm, mut ends)), Some((other, _))) = (original(case), original(case)) else {
         case.count("without a module");
         return Ok(());
@@ -70,8 +63,8 @@ pub fn run(case: &mut Case<'_>) -> Verdict {
         ends = false;
     }
     case.keep(&wasm);
-    let valid = Validator::new_with_features(FEATURES).validate_all(&wasm);
-    let module = match (Module::new(engine(), &wasm), valid) {
+    let valid = Validator::new_with_features(features::valid()).validate_all(&wasm);
+    let module = match (Module::new(engine, &wasm), valid) {
         (Ok(module), Ok(_)) => module,
         (Ok(_), Err(reason)) => return Err(format!("accepted, but wasmparser says: {reason}")),
         (Err(error), valid) => {
@@ -106,7 +99,7 @@ fn starts(wasm: &[u8]) -> bool {
 /// Makes instances, and calls what needs no arguments if that is known to end.
 fn instantiate(case: &mut Case<'_>, module: &Module, ends: bool, starts: bool) -> Verdict {
     let data: Arc<u8> = Arc::default();
-    let pre = match Linker::new(engine()).instantiate_pre(module) {
+    let pre = match Linker::new(module.engine()).instantiate_pre(module) {
         Ok(pre) => pre,
         Err(error) if error.kind() == ErrorKind::Limit => return Ok(()),
         Err(error) => return Err(format!("not linked: {error:?}")),
@@ -120,7 +113,7 @@ fn instantiate(case: &mut Case<'_>, module: &Module, ends: bool, starts: bool) -
                     if let ExternType::Memory(ty) = export.ty {
                         let memory = pre.memory(export.name).map_err(|e| format!("{e:?}"))?;
                         let size = instance.memory_size(&memory).map_err(|e| format!("{e:?}"))?;
-                        if size != ty.minimum << 16 && !starts {
+                        if size != ty.minimum << ty.page_size_log2 && !starts {
                             return Err(format!("memory `{}` has {size} bytes, its type is {ty:?}", export.name));
                         }
                     }

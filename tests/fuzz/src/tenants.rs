@@ -3,13 +3,14 @@
 //! The engine of the slot is paranoid and has room for one instance. What a tenant does follows from a number, so it can
 //! be done in both engines.
 
-use instar::{Config, Engine, InstancePre, Module};
+use instar::{Engine, InstancePre, Module};
 
 use crate::case::{Case, Verdict};
 use crate::diff::functions;
 use crate::generate::{self, Imports};
 use crate::host::{Answers, Stop, Value, View};
 use crate::instar_side::{self, Side, stop};
+use crate::mode::Mode;
 use crate::random::Random;
 
 /// What a tenant saw: how each call ended, and the instance before and after.
@@ -37,8 +38,8 @@ impl Report {
     }
 }
 
-fn engine(paranoid: bool) -> Engine {
-    let mut config = Config::new();
+fn engine(mode: &Mode, paranoid: bool) -> Engine {
+    let mut config = mode.config();
     config.paranoid(paranoid).max_instances(1).max_wasm_stack(16 << 20);
     Engine::new(&config).expect("the configuration is good")
 }
@@ -50,13 +51,19 @@ fn prepare(engine: &Engine, wasm: &[u8]) -> Result<(Module, InstancePre<Answers>
 }
 
 pub fn run(case: &mut Case<'_>) -> Verdict {
+    let mode = Mode::any(&mut case.random);
+    case.count(mode.name);
+    in_mode(case, mode).map_err(|e| format!("{}: {e}", mode.name))
+}
+
+fn in_mode(case: &mut Case<'_>, mode: &Mode) -> Verdict {
     let imports = *case.random.pick(&[Imports::None, Imports::Functions]);
     let Some(wasm) = generate::terminating(&mut case.random, imports) else {
         case.count("without a module");
         return Ok(());
     };
     case.keep(&wasm);
-    let (module, pre) = prepare(&engine(true), &wasm)?;
+    let (module, pre) = prepare(&engine(mode, true), &wasm)?;
     case.count("modules");
     for _ in 0..3 {
         let first = case.random.next();
@@ -67,7 +74,7 @@ pub fn run(case: &mut Case<'_>) -> Verdict {
         let second = case.random.next();
         let found = in_store(&pre, &module, second, false)?;
         // An engine that nobody used before.
-        let (fresh_module, fresh) = prepare(&engine(false), &wasm)?;
+        let (fresh_module, fresh) = prepare(&engine(mode, false), &wasm)?;
         let expected = in_store(&fresh, &fresh_module, second, false)?;
         if let Some(difference) = found.difference(&expected) {
             return Err(format!("after tenant {first:#x}, tenant {second:#x} finds: {difference} (here, alone)"));

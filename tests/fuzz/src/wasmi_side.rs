@@ -7,14 +7,15 @@ use wasmi::{
     Mutability, Ref, Store, Table, TableType, TrapCode, Val, ValType,
 };
 
-use crate::host::{Answers, CONSTANT, Stop, Type, VARIABLE, Value, View};
+use crate::features;
+use crate::host::{Answers, CONSTANT, Stop, Type, VARIABLE, VECTOR, Value, View};
 
 fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     ENGINE.get_or_init(|| {
         let mut config = Config::default();
         config.set_max_recursion_depth(100_000).set_max_stack_height(64 << 20);
-        config.wasm_tail_call(false).wasm_multi_memory(false).wasm_custom_page_sizes(false).wasm_wide_arithmetic(false);
+        features::configure_wasmi(&mut config);
         Engine::new(&config)
     })
 }
@@ -27,7 +28,7 @@ fn type_of(ty: ValType) -> Type {
         ValType::F64 => Type::F64,
         ValType::FuncRef => Type::Func,
         ValType::ExternRef => Type::Extern,
-        ValType::V128 => unreachable!("vectors are not generated"),
+        ValType::V128 => Type::V128,
     }
 }
 
@@ -39,7 +40,7 @@ fn value_of(value: &Val) -> Value {
         Val::F64(v) => Value::f64(v.to_bits()),
         Val::FuncRef(f) => Value::Func(!f.is_null()),
         Val::ExternRef(r) => Value::Extern(!r.is_null()),
-        Val::V128(_) => unreachable!("vectors are not generated"),
+        Val::V128(v) => Value::V128(v.as_u128()),
     }
 }
 
@@ -49,6 +50,7 @@ fn to_val(value: Value, object: impl FnOnce() -> ExternRef) -> Val {
         Value::I64(v) => Val::I64(v as i64),
         Value::F32(v) => Val::F32(wasmi::F32::from_bits(v)),
         Value::F64(v) => Val::F64(wasmi::F64::from_bits(v)),
+        Value::V128(v) => Val::V128(wasmi::V128::from(v)),
         Value::Func(_) => Val::FuncRef(Ref::Null),
         Value::Extern(true) => Val::ExternRef(Ref::Val(object())),
         Value::Extern(false) => Val::ExternRef(Ref::Null),
@@ -90,7 +92,6 @@ impl Side {
         let module = Module::new(engine(), wasm).map_err(|e| format!("wasmi refuses it: {e}"))?;
         let mut store = Store::new(engine(), Answers::default());
         let mut linker = Linker::new(engine());
-        linker.allow_shadowing(true);
         define(&module, &mut store, &mut linker).map_err(|e| e.to_string())?;
         Ok(match linker.instantiate_and_start(&mut store, &module) {
             Ok(instance) => Ok(Side { store, instance }),
@@ -137,12 +138,12 @@ impl Side {
 }
 
 fn define(module: &Module, store: &mut Store<Answers>, linker: &mut Linker<Answers>) -> Result<(), Error> {
-    let memory = Memory::new(&mut *store, MemoryType::new(1, Some(4)))?;
-    let functions = Table::new(&mut *store, TableType::new(ValType::FuncRef, 8, Some(30)), Val::FuncRef(Ref::Null))?;
-    let objects = Table::new(&mut *store, TableType::new(ValType::ExternRef, 5, Some(20)), Val::ExternRef(Ref::Null))?;
-    let constant = Global::new(&mut *store, Val::I32(CONSTANT), Mutability::Const);
-    let variable = Global::new(&mut *store, Val::I64(VARIABLE), Mutability::Var);
     for import in module.imports() {
+        // What is imported twice is one thing.
+        if linker.get(&*store, import.module(), import.name()).is_some() {
+            continue;
+        }
+        let table = |ty, minimum, maximum| TableType::new(ty, minimum, Some(maximum));
         let item: Extern = match (import.ty(), import.name()) {
             (ExternType::Func(ty), _) => {
                 let results: Vec<Type> = ty.results().iter().map(|&t| type_of(t)).collect();
@@ -156,11 +157,17 @@ fn define(module: &Module, store: &mut Store<Answers>, linker: &mut Linker<Answe
                 })
                 .into()
             }
-            (_, "memory") => memory.into(),
-            (_, "functions") => functions.into(),
-            (_, "objects") => objects.into(),
-            (_, "constant") => constant.into(),
-            (_, "variable") => variable.into(),
+            (_, "memory") => Memory::new(&mut *store, MemoryType::new(1, Some(4)))?.into(),
+            (_, "memory64") => Memory::new(&mut *store, MemoryType::new64(1, Some(4)))?.into(),
+            (_, "functions") => {
+                Table::new(&mut *store, table(ValType::FuncRef, 8, 30), Val::FuncRef(Ref::Null))?.into()
+            }
+            (_, "objects") => {
+                Table::new(&mut *store, table(ValType::ExternRef, 5, 20), Val::ExternRef(Ref::Null))?.into()
+            }
+            (_, "constant") => Global::new(&mut *store, Val::I32(CONSTANT), Mutability::Const).into(),
+            (_, "variable") => Global::new(&mut *store, Val::I64(VARIABLE), Mutability::Var).into(),
+            (_, "vector") => Global::new(&mut *store, Val::V128(VECTOR.into()), Mutability::Var).into(),
             (ty, name) => unreachable!("import `{name}`: {ty:?}"),
         };
         linker.define(import.module(), import.name(), item)?;

@@ -1,14 +1,15 @@
-//! [`Skips`]: the directives that are meant to differ, from `skips.toml`.
+//! [`Skips`]: the directives that are meant to differ, and the files that are left out, from `skips.toml`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::Deserialize;
 
 use crate::suite::SuiteFile;
 
-/// Why directives are skipped, by file and line.
+/// Directives that are not meant to pass, by file and line, and files that are left out.
 pub struct Skips {
-    reasons: HashMap<String, HashMap<usize, String>>,
+    lines: HashMap<String, HashSet<usize>>,
+    left_out: HashSet<String>,
 }
 
 #[derive(Deserialize)]
@@ -16,12 +17,15 @@ pub struct Skips {
 struct Document {
     #[serde(default)]
     skip: Vec<Entry>,
+    #[serde(default)]
+    leave_out: Vec<Entry>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
     file: String,
+    #[serde(default)]
     lines: Vec<usize>,
     reason: String,
 }
@@ -33,29 +37,51 @@ struct Entry {
 /// What is wrong with the file.
 pub fn load() -> Result<Skips, String> {
     let document: Document = toml::from_str(include_str!("../skips.toml")).map_err(|error| error.to_string())?;
-    let mut reasons: HashMap<String, HashMap<usize, String>> = HashMap::new();
-    for entry in document.skip {
+    let mut skips = Skips { lines: HashMap::new(), left_out: HashSet::new() };
+    for entry in document.skip.iter().chain(&document.leave_out) {
         if entry.reason.trim().is_empty() {
             return Err(format!("{}: an entry without a reason", entry.file));
         }
-        let lines = reasons.entry(entry.file.clone()).or_default();
+    }
+    for entry in document.leave_out {
+        if !entry.lines.is_empty() {
+            return Err(format!("{}: is left out as a whole, but its entry has lines", entry.file));
+        }
+        if !skips.left_out.insert(entry.file.clone()) {
+            return Err(format!("{}: is left out twice", entry.file));
+        }
+    }
+    for entry in document.skip {
+        if skips.left_out.contains(&entry.file) {
+            return Err(format!("{}: is left out as a whole and has skipped lines too", entry.file));
+        }
+        if entry.lines.is_empty() {
+            return Err(format!("{}: an entry without lines", entry.file));
+        }
+        let lines = skips.lines.entry(entry.file.clone()).or_default();
         for line in entry.lines {
-            if lines.insert(line, entry.reason.clone()).is_some() {
+            if !lines.insert(line) {
                 return Err(format!("{}:{line} is listed twice", entry.file));
             }
         }
     }
-    Ok(Skips { reasons })
+    Ok(skips)
 }
 
 impl Skips {
-    /// The lines of a file that are skipped.
-    pub fn of_file(&self, path: &str) -> HashMap<usize, String> {
-        self.reasons.get(path).cloned().unwrap_or_default()
+    /// The lines of a file whose directives are skipped.
+    pub fn of_file(&self, path: &str) -> HashSet<usize> {
+        self.lines.get(path).cloned().unwrap_or_default()
+    }
+
+    /// Whether a file is left out.
+    pub fn leaves_out(&self, path: &str) -> bool {
+        self.left_out.contains(path)
     }
 
     /// Entries of files that are not in the suite.
     pub fn of_missing_files(&self, files: &[SuiteFile]) -> Vec<String> {
-        self.reasons.keys().filter(|path| !files.iter().any(|file| file.path == **path)).cloned().collect()
+        let paths = self.lines.keys().chain(&self.left_out);
+        paths.filter(|path| !files.iter().any(|file| file.path == **path)).cloned().collect()
     }
 }

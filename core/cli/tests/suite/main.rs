@@ -7,9 +7,7 @@ mod kit;
 mod objdump;
 mod output;
 mod run;
-#[cfg(feature = "script")]
 mod script;
 mod usage;
 mod validate;
-#[cfg(feature = "wasi")]
 mod wasi;
