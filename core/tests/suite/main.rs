@@ -41,6 +41,6 @@ mod summary;
 mod tail_calls;
 mod threads;
 mod traps;
-mod wide;
 #[cfg(feature = "wasi")]
 mod wasi;
+mod wide;
