@@ -14,9 +14,10 @@ pub use reset::{GlobalsImage, check, prepare, reset};
 
 use self::memory::ImageFile;
 use crate::artifact::format::{Artifact, Section};
-use crate::artifact::image::{ImagePlan, MemoryContents};
+use crate::artifact::image::{self, ImagePlan, MemoryContents};
 use crate::artifact::info::ModuleInfo;
 use crate::error::Result;
+use crate::sys::page_size;
 
 /// Initial contents of everything that the instances of one module define.
 #[derive(Debug)]
@@ -77,5 +78,16 @@ impl InstanceImage {
     #[inline]
     pub fn dynamic_data(&self) -> &[u32] {
         &self.plan.dynamic_data
+    }
+
+    /// Bytes of all memories' images together, in whole pages.
+    pub fn memory_bytes(&self, info: &ModuleInfo) -> usize {
+        let range = |&(at, segment): &(usize, u32)| at..at + info.data_segments[segment as usize].bytes.len();
+        let bytes = |contents: &MemoryContents| match contents {
+            MemoryContents::Zero => 0,
+            MemoryContents::Extents(extents) => extents.iter().map(|e| e.at.len()).sum(),
+            MemoryContents::Segments(list) => image::extents(list.iter().map(range), page_size()).1,
+        };
+        self.plan.memories.iter().map(bytes).sum()
     }
 }

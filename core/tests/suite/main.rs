@@ -45,6 +45,7 @@ mod shared;
 mod signals;
 mod simd;
 mod stack;
+mod summary;
 mod tail_calls;
 mod threads;
 mod traps;
