@@ -369,9 +369,9 @@ impl VmInstance {
     /// Bytes of data segment `index`; none once it is dropped.
     pub fn data_segment(&self, index: u32) -> &[u8] {
         let info = &self.module.info;
-        match self.dropped_data[index as usize] {
-            true => &[],
-            false => &info.data[info.data_segments[index as usize].bytes.clone()],
+        match info.data_place(index) {
+            Some(place) if !self.dropped_data[place] => &info.data[info.data_segments[place].bytes.clone()],
+            _ => &[],
         }
     }
 
@@ -381,8 +381,10 @@ impl VmInstance {
     }
 
     pub fn drop_data_segment(&mut self, index: u32) {
-        self.dropped_data[index as usize] = true;
-        self.segments_dirty = true;
+        if let Some(place) = self.module.info.data_place(index) {
+            self.dropped_data[place] = true;
+            self.segments_dirty = true;
+        }
     }
 
     pub fn drop_element_segment(&mut self, index: u32) {
