@@ -191,16 +191,17 @@ impl VmInstance {
         let info = &module.info;
         let first = self.part::<VmFuncRef>(module.layout.func_ref(0));
         mmap::populate(first.cast(), info.escaped_functions.len() * size_of::<VmFuncRef>());
+        let functions = module.functions();
         // Consecutive functions often have the same type.
         let (mut last_type, mut entry) = (u32::MAX, std::ptr::null());
         for (i, &index) in info.escaped_functions.iter().enumerate() {
-            let type_index = module.type_of(index)?;
+            let type_index = functions.type_of(index)?;
             let (code, context) = if index < info.imported_functions {
                 // SAFETY: imports were filled before.
                 let import = unsafe { *self.part::<VmFunctionImport>(module.layout.function_import(index)) };
                 (import.code, import.context)
             } else {
-                (module.function_code(index)?, self.context.as_ptr().cast())
+                (functions.code_of(index)?, self.context.as_ptr().cast())
             };
             if type_index != last_type {
                 (last_type, entry) = (type_index, module.entry(type_index)?);
