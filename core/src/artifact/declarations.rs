@@ -19,9 +19,12 @@ use super::info::{
 use super::words::{Blob, FunctionNames, Words};
 use crate::error::{Error, Result, error};
 
-/// Where the lists of one element segment or data segment lie, in words or bytes.
+/// Where the lists of segments lie, in words or bytes.
 pub struct Places {
     pub elements: Vec<Range<usize>>,
+    /// Indices of the data segments that an artifact keeps, ascending.
+    pub kept: Vec<u32>,
+    /// Of those that it keeps.
     pub data: Vec<Range<usize>>,
 }
 
@@ -67,7 +70,10 @@ pub fn encode(info: &ModuleInfo, plan: &ImagePlan, places: &Places) -> Vec<u8> {
     });
     e.optional(info.start.map(u64::from));
     e.number(info.code_section_start.into());
-    e.list(&info.data_segments, |e, segment| e.mode(&segment.mode));
+    e.list(&places.kept, |e, &index| {
+        e.number(index.into());
+        e.mode(&info.data_segments[index as usize].mode);
+    });
     e.list(&places.data, |e, range| e.range(range));
     e.list(&info.element_segments, |e, segment| {
         e.mode(&segment.mode);
@@ -273,9 +279,16 @@ pub fn decode(artifact: &Artifact) -> Result<(ModuleInfo, ImagePlan)> {
     info.code_section_start = d.index(start)?;
 
     info.data = Blob::InPlace(artifact.section(Section::Data)?);
-    let modes = d.list(|d| d.mode())?;
+    let kept = d.list(|d| {
+        let index = d.number()?;
+        Ok((d.index(index)?, d.mode()?))
+    })?;
     let ranges = d.list(|d| d.range(info.data.len()))?;
-    info.data_segments = zip(modes, ranges)?.map(|(mode, bytes)| DataSegment { mode, bytes }).collect();
+    info.data_indices = kept.iter().map(|&(index, _)| index).collect();
+    if !info.data_indices.is_sorted_by(|a, b| a < b) {
+        return Err(damaged("data segments out of order"));
+    }
+    info.data_segments = zip(kept, ranges)?.map(|((_, mode), bytes)| DataSegment { mode, bytes }).collect();
 
     let words = artifact.section(Section::Elements)?;
     let segments = d.list(|d| {
@@ -340,8 +353,17 @@ fn count_imports(info: &mut ModuleInfo) -> Result<()> {
     Ok(())
 }
 
-/// Checks all indices but those in tables.
+/// Most items of a list: what validators of WebAssembly allow. It bounds the size of a context.
+const MAX_ITEMS: usize = 1_000_000;
+
+/// Checks all counts, and all indices but those in tables.
 fn check(info: &ModuleInfo) -> Result<()> {
+    let counts = [info.types.len(), info.imports.len(), info.functions.len(), info.memories.len(), info.tables.len()];
+    if counts.into_iter().chain([info.globals.len()]).any(|count| count > MAX_ITEMS)
+        || info.escaped_functions.len() > info.functions.len()
+    {
+        return Err(damaged("more items than a module can have"));
+    }
     let within = |index: u32, len: usize, what: &str| match (index as usize) < len {
         true => Ok(()),
         false => Err(error!(Artifact, "the artifact is damaged: {what} {index} of {len}")),
@@ -377,6 +399,9 @@ fn check(info: &ModuleInfo) -> Result<()> {
     info.exports.iter().try_for_each(|e| entity(e.entity))?;
     if let Some(start) = info.start {
         entity(EntityIndex::Func(start))?;
+        if info.func_type(start).slots() > 0 {
+            return Err(damaged("a start function with parameters or results"));
+        }
     }
     for ty in &info.memories {
         if ty.page_size_log2 > 16 {

@@ -51,7 +51,7 @@ macro_rules! sections {
 sections! {
     // The head.
     Sums ".instar.sums",
-    SectionNames ".shstrtab",
+    Shstrtab ".shstrtab",
     Header ".instar.header",
     Info ".instar.info",
     // Tables. Start and length in the text of each function that the module defines.

@@ -49,7 +49,8 @@ pub struct ImagePlan {
     pub tables: Box<[TablePlan]>,
     /// Active element segments to be applied to each instance, in order.
     pub dynamic_elements: Box<[u32]>,
-    /// Active data segments to be applied to each instance, in order.
+    /// Active data segments to be applied to each instance, in order. Here and above, data segments are counted as in
+    /// [`ModuleInfo::data_segments`].
     pub dynamic_data: Box<[u32]>,
 }
 
@@ -67,13 +68,26 @@ impl ImagePlan {
 }
 
 impl ImagePlan {
-    /// Whether data segment `index` lies in extents, so that nobody needs its bytes any more: such segments are dropped as
-    /// soon as they are applied.
+    /// Data segments whose bytes are needed though there is an image: all that do not lie in extents. The others are dropped
+    /// as soon as they are applied. From here on the plan counts the segments that are needed only.
     #[cfg(feature = "compile")]
-    pub fn holds_data(&self, info: &ModuleInfo, index: usize) -> bool {
-        let SegmentMode::Active { target, .. } = info.data_segments[index].mode else { return false };
-        let memory = target.checked_sub(info.imported_memories).map(|m| &self.memories[m as usize]);
-        matches!(memory, Some(MemoryContents::Extents(_))) && !self.dynamic_data.contains(&(index as u32))
+    pub fn keep_data(&mut self, info: &ModuleInfo) -> Vec<u32> {
+        let mut dynamic = self.dynamic_data.iter().peekable();
+        let needed = |&index: &u32| {
+            let is_dynamic = dynamic.next_if(|&&d| d == index).is_some();
+            let SegmentMode::Active { target, .. } = info.data_segments[index as usize].mode else { return true };
+            let memory = target.checked_sub(info.imported_memories).map(|m| &self.memories[m as usize]);
+            is_dynamic || matches!(memory, None | Some(MemoryContents::Segments(_)))
+        };
+        let kept: Vec<u32> = (0..info.data_segments.len() as u32).filter(needed).collect();
+        let place = |index: u32| kept.binary_search(&index).expect("the plan refers to segments that are kept") as u32;
+        self.dynamic_data = self.dynamic_data.iter().map(|&index| place(index)).collect();
+        for memory in &mut self.memories {
+            if let MemoryContents::Segments(list) = memory {
+                list.iter_mut().for_each(|(_, index)| *index = place(*index));
+            }
+        }
+        kept
     }
 }
 
@@ -120,8 +134,11 @@ fn tables(info: &ModuleInfo) -> (Box<[TablePlan]>, Box<[u32]>) {
     (plans.into_iter().map(Vec::into_boxed_slice).collect(), dynamic.into())
 }
 
+/// Segments, each with where it goes.
+type Placed = Vec<(usize, u32)>;
+
 /// Data segments of each memory that are in its image, with their addresses, and those that are left out. `late`: all are.
-fn memories(info: &ModuleInfo, late: bool) -> (Vec<Vec<(usize, u32)>>, Box<[u32]>) {
+fn memories(info: &ModuleInfo, late: bool) -> (Vec<Placed>, Box<[u32]>) {
     let imported = info.imported_memories as usize;
     let mut contents = vec![Vec::new(); info.memories.len() - imported];
     let mut closed = vec![false; contents.len()];
@@ -148,12 +165,7 @@ fn memories(info: &ModuleInfo, late: bool) -> (Vec<Vec<(usize, u32)>>, Box<[u32]
     (contents, dynamic.into())
 }
 
-fn memory_contents(
-    info: &ModuleInfo,
-    segments: Vec<(usize, u32)>,
-    page: usize,
-    section: &mut Vec<u8>,
-) -> MemoryContents {
+fn memory_contents(info: &ModuleInfo, segments: Placed, page: usize, section: &mut Vec<u8>) -> MemoryContents {
     let bytes = |index: u32| &info.data[info.data_segments[index as usize].bytes.clone()];
     let (extents, len) = extents(segments.iter().map(|&(at, index)| at..at + bytes(index).len()), page);
     let data: usize = segments.iter().map(|&(_, index)| bytes(index).len()).sum();
@@ -240,6 +252,6 @@ mod tests {
 
     #[test]
     fn no_bytes_no_extents() {
-        assert_eq!(extents([5..5].into_iter(), PAGE), (Vec::new(), 0));
+        assert_eq!(extents(std::iter::once(5..5), PAGE), (Vec::new(), 0));
     }
 }

@@ -432,7 +432,10 @@ pub struct ModuleInfo {
     /// Functions that can be reached other than by a direct call (exported, in an element segment, named by `ref.func`,
     /// or the start function), ascending, without repetition: each has a function reference in the context.
     pub escaped_functions: Words,
+    /// Of a loaded module: only those whose bytes are still needed, see [`ModuleInfo::data_place`].
     pub data_segments: Vec<DataSegment>,
+    /// Of a loaded module: the index in wasm of each of `data_segments`, ascending.
+    pub data_indices: Box<[u32]>,
     pub element_segments: Vec<ElementSegment>,
     /// The bytes of data segments. Of a loaded module: of those that are not in its image.
     pub data: Blob,
@@ -464,6 +467,12 @@ impl ModuleInfo {
             *next += 1;
             if g.mutable { GlobalPlace::Mutable(place) } else { GlobalPlace::Constant(place) }
         })
+    }
+
+    /// Where in `data_segments` of a loaded module wasm's data segment `index` is; `None` when it lies in the image, so that
+    /// it has no bytes of its own and counts as dropped in every instance. There may be ten thousands of such segments.
+    pub fn data_place(&self, index: u32) -> Option<usize> {
+        self.data_indices.binary_search(&index).ok()
     }
 
     /// Position of function `index` among the escaped functions.

@@ -25,8 +25,9 @@ pub fn write(compiled: &Compiled, header: &Header) -> Result<Vec<u8>> {
     let info = &compiled.info;
     let mut contents = Contents::default();
     let mut image = Vec::new();
-    let plan = ImagePlan::new(info, page_size(), &mut image);
-    let (places, elements, data) = segments(info, &plan);
+    let mut plan = ImagePlan::new(info, page_size(), &mut image);
+    let kept = plan.keep_data(info);
+    let (places, elements, data) = segments(info, kept);
     contents.put(Section::Header, header.text().into_bytes());
     contents.put(Section::Info, declarations::encode(info, &plan, &places));
     contents.put(Section::Functions, words(compiled.functions.iter().flat_map(|f| [f.start, f.len])));
@@ -59,9 +60,9 @@ fn words(list: impl Iterator<Item = u32>) -> Vec<u8> {
 
 /// Elements and data as the runtime needs them, and where those of each segment lie. Data that is in the image's own pages
 /// is not kept twice.
-fn segments(info: &ModuleInfo, plan: &ImagePlan) -> (Places, Vec<u8>, Vec<u8>) {
+fn segments(info: &ModuleInfo, kept: Vec<u32>) -> (Places, Vec<u8>, Vec<u8>) {
     let (mut elements, mut data) = (Vec::new(), Vec::new());
-    let mut places = Places { elements: Vec::new(), data: Vec::new() };
+    let mut places = Places { elements: Vec::new(), data: Vec::new(), kept };
     for segment in &info.element_segments {
         let start = elements.len() / 4;
         if let Elements::Functions(list) = &segment.elements {
@@ -69,11 +70,9 @@ fn segments(info: &ModuleInfo, plan: &ImagePlan) -> (Places, Vec<u8>, Vec<u8>) {
         }
         places.elements.push(start..elements.len() / 4);
     }
-    for (i, segment) in info.data_segments.iter().enumerate() {
+    for &index in &places.kept {
         let start = data.len();
-        if !plan.holds_data(info, i) {
-            data.extend_from_slice(&info.data[segment.bytes.clone()]);
-        }
+        data.extend_from_slice(&info.data[info.data_segments[index as usize].bytes.clone()]);
         places.data.push(start..data.len());
     }
     (places, elements, data)
@@ -135,7 +134,7 @@ impl<'a> Layout<'a> {
         let mut section_names: Vec<StringId> = Vec::new();
         for (section, name) in Section::ALL {
             match section {
-                Section::SectionNames => _ = writer.reserve_shstrtab_section_index(),
+                Section::Shstrtab => _ = writer.reserve_shstrtab_section_index(),
                 Section::Symbols => _ = writer.reserve_symtab_section_index(),
                 Section::Strings => _ = writer.reserve_strtab_section_index(),
                 _ => _ = writer.reserve_section_index(),
@@ -158,12 +157,12 @@ impl<'a> Layout<'a> {
         writer.reserve_section_headers();
         let start = writer.reserved_len();
         writer.reserve_shstrtab().map_err(too_large)?;
-        place(Section::SectionNames, start..writer.reserved_len());
+        place(Section::Shstrtab, start..writer.reserved_len());
         let mut head_len = 0;
         let names_len = compiled.info.function_names.table.len() as u64 * 4;
         for &(section, _) in Section::ALL {
             let (len, alignment) = match section {
-                Section::Sums | Section::SectionNames | Section::Symbols | Section::Strings => continue,
+                Section::Sums | Section::Shstrtab | Section::Symbols | Section::Strings => continue,
                 Section::Names => (names_len, 4),
                 Section::Text => (compiled.text.len() as u64, page_size() as u64),
                 Section::Image => (contents.get(section).len() as u64, page_size() as u64),
@@ -239,7 +238,7 @@ impl<'a> Layout<'a> {
         for &(section, _) in Section::ALL {
             let names;
             let bytes = match section {
-                Section::Sums | Section::SectionNames | Section::Symbols | Section::Strings => continue,
+                Section::Sums | Section::Shstrtab | Section::Symbols | Section::Strings => continue,
                 Section::Names => {
                     let place = |&(index, id, len)| [index, self.writer.string_offset(Some(id)), len];
                     names = words(self.function_names.iter().flat_map(place));
@@ -294,7 +293,7 @@ impl<'a> Layout<'a> {
                 sh_entsize: 0,
             };
             match Section::ALL.get(i).map(|s| s.0) {
-                Some(Section::SectionNames | Section::Strings) => header.sh_type = elf::SHT_STRTAB,
+                Some(Section::Shstrtab | Section::Strings) => header.sh_type = elf::SHT_STRTAB,
                 Some(Section::Text) => {
                     header.sh_flags = elf::SHF_ALLOC | elf::SHF_EXECINSTR;
                     header.sh_addr = range.start;

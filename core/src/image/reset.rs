@@ -44,7 +44,11 @@ pub fn prepare(instance: &mut VmInstance, image: &InstanceImage) -> Result<Globa
         }
     }
     for i in 0..image.plan.tables.len() {
-        fill_table(instance, image, i);
+        // A fresh table has nulls already.
+        match table_init(instance, i) {
+            0 => apply_elements(instance, image, i),
+            _ => fill_table(instance, image, i),
+        }
     }
     // SAFETY: nobody runs in the instance.
     Ok(GlobalsImage(unsafe { (*instance.mutable_globals()).into() }))
@@ -67,9 +71,13 @@ fn functions(info: &ModuleInfo, segment: u32) -> &[u32] {
 }
 
 fn fill_table(instance: &mut VmInstance, image: &InstanceImage, index: usize) {
-    let module = instance.module().clone();
     let init = table_init(instance, index);
     instance.table_storage(index).elements_mut().fill(init);
+    apply_elements(instance, image, index);
+}
+
+fn apply_elements(instance: &mut VmInstance, image: &InstanceImage, index: usize) {
+    let module = instance.module().clone();
     let references = instance.references();
     let elements = instance.table_storage(index).elements_mut();
     for &(at, segment) in &image.plan.tables[index] {

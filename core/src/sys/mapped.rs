@@ -121,7 +121,7 @@ impl Mapped {
         // SAFETY: the range lies in this mapping, and the protections asked for never take reading away.
         match unsafe { libc::mprotect(self.map.as_ptr().add(range.start).cast(), range.len(), protection) } {
             0 => Ok(()),
-            _ => Err(os_error("protecting", range.len())),
+            _ => Err(os_error("changing the protection", range.len())),
         }
     }
 
@@ -131,7 +131,13 @@ impl Mapped {
     ///
     /// `Os` when the system refuses.
     pub fn make_executable(&self, range: Range<usize>) -> Result<()> {
-        if range.is_empty() { Ok(()) } else { self.protect(range, libc::PROT_READ | libc::PROT_EXEC) }
+        if range.is_empty() {
+            return Ok(());
+        }
+        self.protect(range, libc::PROT_READ | libc::PROT_EXEC).map_err(|e| match self.file {
+            Some(_) => e.context("a file cannot be executed in place (is its file system mounted noexec?)"),
+            None => e,
+        })
     }
 
     /// The bytes.

@@ -211,16 +211,17 @@ impl VmInstance {
         let info = &module.info;
         let first = self.part::<VmFuncRef>(module.layout.func_ref(0));
         mmap::populate(first.cast(), info.escaped_functions.len() * size_of::<VmFuncRef>());
+        let functions = module.functions();
         // Consecutive functions often have the same type.
         let (mut last_type, mut entry) = (u32::MAX, std::ptr::null());
         for (i, &index) in info.escaped_functions.iter().enumerate() {
-            let type_index = module.type_of(index)?;
+            let type_index = functions.type_of(index)?;
             let (code, context) = if index < info.imported_functions {
                 // SAFETY: imports were filled before.
                 let import = unsafe { *self.part::<VmFunctionImport>(module.layout.function_import(index)) };
                 (import.code, import.context)
             } else {
-                (module.function_code(index)?, self.context.as_ptr().cast())
+                (functions.code_of(index)?, self.context.as_ptr().cast())
             };
             if type_index != last_type {
                 (last_type, entry) = (type_index, module.entry(type_index)?);
@@ -400,9 +401,9 @@ impl VmInstance {
     /// Bytes of data segment `index`; none once it is dropped.
     pub fn data_segment(&self, index: u32) -> &[u8] {
         let info = &self.module.info;
-        match self.dropped_data[index as usize] {
-            true => &[],
-            false => &info.data[info.data_segments[index as usize].bytes.clone()],
+        match info.data_place(index) {
+            Some(place) if !self.dropped_data[place] => &info.data[info.data_segments[place].bytes.clone()],
+            _ => &[],
         }
     }
 
@@ -412,8 +413,10 @@ impl VmInstance {
     }
 
     pub fn drop_data_segment(&mut self, index: u32) {
-        self.dropped_data[index as usize] = true;
-        self.segments_dirty = true;
+        if let Some(place) = self.module.info.data_place(index) {
+            self.dropped_data[place] = true;
+            self.segments_dirty = true;
+        }
     }
 
     pub fn drop_element_segment(&mut self, index: u32) {

@@ -9,7 +9,7 @@ use crate::artifact::format::{Artifact, NO_TRAMPOLINE, Section};
 use crate::artifact::info::ModuleInfo;
 use crate::artifact::layout::{ContextLayout, GlobalPlace};
 use crate::artifact::words::{Blob, Words};
-use crate::error::{Result, bail, error};
+use crate::error::{Result, bail};
 
 /// A loaded module. Immutable.
 #[derive(Debug)]
@@ -31,6 +31,44 @@ pub struct VmModule {
     /// Offset of the wasm-to-host trampoline of each type, for functions that take slots and for direct ones.
     host_calls: Words,
     direct_host_calls: Words,
+}
+
+/// Tables of a module's functions.
+pub struct Functions<'a> {
+    types: &'a [u32],
+    type_count: usize,
+    imported: u32,
+    ranges: &'a [[u32; 2]],
+    text: &'a [u8],
+}
+
+impl Functions<'_> {
+    /// Type index of function `index`.
+    ///
+    /// # Errors
+    ///
+    /// `Artifact` when the table is damaged.
+    #[inline]
+    pub fn type_of(&self, index: u32) -> Result<u32> {
+        match self.types.get(index as usize) {
+            Some(&ty) if (ty as usize) < self.type_count => Ok(ty),
+            other => bail!(Artifact, "the artifact is damaged: function {index} has type {other:?}"),
+        }
+    }
+
+    /// Code of function `index`, which the module defines.
+    ///
+    /// # Errors
+    ///
+    /// `Artifact` when the table is damaged.
+    #[inline]
+    pub fn code_of(&self, index: u32) -> Result<*const u8> {
+        let range = self.ranges.get(index.wrapping_sub(self.imported) as usize);
+        match range.and_then(|&[start, _]| self.text.get(start as usize)) {
+            Some(first) => Ok(first),
+            None => bail!(Artifact, "the artifact is damaged: function {index} has its code at {range:?}"),
+        }
+    }
 }
 
 impl VmModule {
@@ -78,33 +116,22 @@ impl VmModule {
         self.code.text()
     }
 
+    /// Types and code of all functions, found once for many look-ups.
+    pub fn functions(&self) -> Functions<'_> {
+        Functions {
+            types: &self.info.functions,
+            type_count: self.type_ids.len(),
+            imported: self.info.imported_functions,
+            ranges: self.functions.as_chunks::<2>().0,
+            text: self.code.text(),
+        }
+    }
+
     /// Where function `index`, which the module defines, lies in the code.
     pub fn function_range(&self, index: u32) -> Option<FunctionRange> {
         let place = index.checked_sub(self.info.imported_functions)?;
         let &[start, len] = self.functions.as_chunks::<2>().0.get(place as usize)?;
         Some(FunctionRange { start, len })
-    }
-
-    /// Code of function `index`, which the module defines.
-    ///
-    /// # Errors
-    ///
-    /// `Artifact` when its table is damaged.
-    pub fn function_code(&self, index: u32) -> Result<*const u8> {
-        let range = self.function_range(index).ok_or_else(|| error!(Artifact, "function {index} has no code"))?;
-        self.code.address(range.start)
-    }
-
-    /// Type index of function `index`.
-    ///
-    /// # Errors
-    ///
-    /// `Artifact` when the table is damaged.
-    pub fn type_of(&self, index: u32) -> Result<u32> {
-        match self.info.functions.get(index as usize) {
-            Some(&ty) if (ty as usize) < self.type_ids.len() => Ok(ty),
-            other => bail!(Artifact, "the artifact is damaged: function {index} has type {other:?}"),
-        }
     }
 
     /// Entry trampoline for functions of type `type_index`.
