@@ -36,6 +36,7 @@ bench() {
 
 bench_rust() {
     if ! have cargo; then skip rust "no cargo on PATH"; return; fi
+    "$root/tests/guests/build.sh" "$root/target/guests" all || { echo "   FAILED: bench-core needs all guests"; return; }
     echo "== rust: cargo run --release --bin bench-core (in tests/peers; the first build takes minutes)"
     (cd "$root/tests/peers" && cargo run --release --quiet --bin bench-core) || echo "   FAILED"
 }
