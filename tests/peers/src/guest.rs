@@ -9,7 +9,6 @@ pub enum Side {
     /// Instar as it is by default: stores to memory are marked.
     Instar,
     /// Instar with plain stores.
-    #[cfg(feature = "core4")]
     InstarPlain,
     Wasmtime,
 }
@@ -34,20 +33,17 @@ pub trait Program {
 pub trait Runtime {
     fn compile(&self, wasm: &[u8]) -> AnyResult<Box<dyn Program>>;
     /// The artifact of a module, and what loads it.
-    #[cfg(feature = "core4")]
     fn artifact(&self, wasm: &[u8]) -> AnyResult<(Vec<u8>, Loader)>;
 }
 
 /// From a file that holds the artifact to the answer of the module's [probe](crate::probe). All that does not depend on the
 /// file, such as the linker, is made before.
-#[cfg(feature = "core4")]
 pub type Loader = Box<dyn Fn(&std::path::Path) -> AnyResult<i64>>;
 
 /// An engine of a runtime.
 pub fn runtime(side: Side) -> AnyResult<Box<dyn Runtime>> {
     Ok(match side {
         Side::Instar => Box::new(instar_guest::engine(true)?),
-        #[cfg(feature = "core4")]
         Side::InstarPlain => Box::new(instar_guest::engine(false)?),
         Side::Wasmtime => Box::new(wasmtime_guest::engine()?),
     })
@@ -72,13 +68,10 @@ mod instar_guest {
     use super::*;
 
     pub fn engine(marked: bool) -> AnyResult<Engine> {
-        #[cfg_attr(not(feature = "core4"), expect(unused_mut, reason = "there is nothing to set yet"))]
         let mut config = Config::new();
-        #[cfg(feature = "core4")]
         if !marked {
             config.dirty_tracking(instar::DirtyTracking::Off);
         }
-        let _ = marked;
         Ok(Engine::new(&config)?)
     }
 
@@ -87,7 +80,6 @@ mod instar_guest {
             Ok(Box::new(Module::new(self, wasm)?))
         }
 
-        #[cfg(feature = "core4")]
         fn artifact(&self, wasm: &[u8]) -> AnyResult<(Vec<u8>, Loader)> {
             let module = Module::new(self, wasm)?;
             let (engine, linker) = (self.clone(), linker(&module)?);
@@ -186,7 +178,6 @@ mod wasmtime_guest {
             Ok(Box::new(Module::new(self, wasm)?))
         }
 
-        #[cfg(feature = "core4")]
         fn artifact(&self, wasm: &[u8]) -> AnyResult<(Vec<u8>, Loader)> {
             let module = Module::new(self, wasm)?;
             let (engine, linker) = (self.clone(), linker(&module)?);

@@ -22,7 +22,6 @@ mod cases;
 mod guest;
 mod instar_side;
 mod measure;
-#[cfg(any(test, feature = "core4"))]
 mod probe;
 mod programs;
 mod report;
@@ -102,7 +101,6 @@ fn program_entries(only: Option<&str>, repetitions: usize) -> AnyResult<Vec<Entr
     );
     let mut entries = programs::running(only, repetitions)?;
     entries.extend(programs::compiling(only, repetitions)?);
-    #[cfg(feature = "core4")]
     entries.extend(programs::loading(only, repetitions)?);
     Ok(entries)
 }
@@ -110,7 +108,6 @@ fn program_entries(only: Option<&str>, repetitions: usize) -> AnyResult<Vec<Entr
 fn guest_side(name: &str) -> AnyResult<guest::Side> {
     Ok(match name {
         "instar" => guest::Side::Instar,
-        #[cfg(feature = "core4")]
         "plain" => guest::Side::InstarPlain,
         "wasmtime" => guest::Side::Wasmtime,
         _ => return Err(format!("the side {name:?} of a guest is none of instar, plain, wasmtime").into()),

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use crate::AnyResult;
 use crate::guest::{Guest, Program, Side, run_command, runtime};
 use crate::measure::{Samples, processor_time, processor_time_of_process};
-#[cfg(feature = "core4")]
 use crate::probe;
 use crate::report::Entry;
 
@@ -20,9 +19,7 @@ pub const THREADS: usize = 2;
 const RUNNING_TARGET: f64 = 1.10;
 const RUNNING_MEAN_TARGET: f64 = 1.02;
 const COMPILE_TARGET: f64 = 1.00;
-#[cfg(feature = "core4")]
 const LOAD_TARGET: f64 = 0.20;
-#[cfg(feature = "core4")]
 const SIZE_TARGET: f64 = 1.00;
 
 /// What a guest is asked to do; an operation lasts some milliseconds at least.
@@ -41,12 +38,10 @@ enum Work {
 struct Subject {
     name: &'static str,
     work: Work,
-    /// Whether it needs vectors.
-    simd: bool,
 }
 
 const fn subject(name: &'static str, work: Work) -> Subject {
-    Subject { name, work, simd: false }
+    Subject { name, work }
 }
 
 const SUBJECTS: &[Subject] = &[
@@ -59,7 +54,7 @@ const SUBJECTS: &[Subject] = &[
     subject("lua", Work::Script(include_str!("../../guests/cases/lua/programs.lua"))),
     subject("sqlite", Work::Rows(2_000)),
     subject("go", Work::Command("1\n")),
-    Subject { name: "simd", work: Work::Command("1\n"), simd: true },
+    Subject { name: "simd", work: Work::Command("1\n") },
 ];
 
 /// What is compiled, besides the kernels, which are too small.
@@ -73,11 +68,6 @@ fn folder() -> PathBuf {
 pub fn wasm(name: &str) -> AnyResult<Vec<u8>> {
     let path = folder().join(format!("{name}.wasm"));
     std::fs::read(&path).map_err(|e| format!("{}: {e}; run tests/guests/build.sh \"\" all", path.display()).into())
-}
-
-/// Whether Instar can run what needs vectors.
-fn has_vectors() -> bool {
-    cfg!(feature = "core4")
 }
 
 /// One side's way to do an operation: does it once, and gives a checksum of what came out and the processor time.
@@ -162,10 +152,7 @@ fn in_turns(
 
 /// The sides of Instar, with how the report names them and whether its targets apply.
 fn instar_sides() -> Vec<(Side, &'static str, bool)> {
-    #[cfg(feature = "core4")]
-    return vec![(Side::InstarPlain, ", plain stores", true), (Side::Instar, ", marked stores", false)];
-    #[cfg(not(feature = "core4"))]
-    vec![(Side::Instar, ", marked stores", false)]
+    vec![(Side::InstarPlain, ", plain stores", true), (Side::Instar, ", marked stores", false)]
 }
 
 fn entry(case: String, instar: Samples, peer: Samples, unit: &'static str, target: Option<f64>) -> Entry {
@@ -176,7 +163,7 @@ fn entry(case: String, instar: Samples, peer: Samples, unit: &'static str, targe
 pub fn running(only: Option<&str>, repetitions: usize) -> AnyResult<Vec<Entry>> {
     let mut entries: Vec<Entry> = Vec::new();
     let sides = instar_sides();
-    for subject in SUBJECTS.iter().filter(|s| !s.simd || has_vectors()) {
+    for subject in SUBJECTS.iter() {
         if only.is_some_and(|text| !format!("run {}", subject.name).contains(text)) {
             continue;
         }
@@ -227,7 +214,7 @@ pub fn compiling(only: Option<&str>, repetitions: usize) -> AnyResult<Vec<Entry>
     let mut entries = Vec::new();
     let sides = instar_sides();
     for &name in COMPILED {
-        if name == "simd" && !has_vectors() || only.is_some_and(|text| !format!("compile {name}").contains(text)) {
+        if only.is_some_and(|text| !format!("compile {name}").contains(text)) {
             continue;
         }
         let bytes = wasm(name)?;
@@ -265,7 +252,6 @@ pub fn compiling(only: Option<&str>, repetitions: usize) -> AnyResult<Vec<Entry>
 }
 
 /// How large artifacts are, and how long it takes from a file with one to the answer of a first call.
-#[cfg(feature = "core4")]
 pub fn loading(only: Option<&str>, repetitions: usize) -> AnyResult<Vec<Entry>> {
     let mut entries = Vec::new();
     let scratch = std::env::temp_dir().join(format!("instar-bench-{}", std::process::id()));
@@ -280,7 +266,6 @@ pub fn loading(only: Option<&str>, repetitions: usize) -> AnyResult<Vec<Entry>> 
     result.map(|()| entries)
 }
 
-#[cfg(feature = "core4")]
 fn load_one(name: &str, scratch: &Path, repetitions: usize, entries: &mut Vec<Entry>) -> AnyResult<()> {
     let bytes = probe::add(&wasm(name)?)?;
     let mut sizes = Vec::new();
