@@ -264,6 +264,7 @@ pub struct Config {
     max_table_elements: u64,
     seal_artifacts: bool,
     paranoid: bool,
+    wasm_backtrace: bool,
 }
 
 impl Default for Config {
@@ -277,6 +278,7 @@ impl Default for Config {
             max_table_elements: 1_000_000,
             seal_artifacts: false,
             paranoid: false,
+            wasm_backtrace: true,
         }
     }
 }
@@ -358,6 +360,13 @@ impl Config {
         self
     }
 
+    /// Keep where the guest was with each error that stops it: [`Error::wasm_backtrace`](crate::Error::wasm_backtrace).
+    /// Default on. It costs a trap or a failed host call some ten nanoseconds a frame, and other calls nothing.
+    pub fn wasm_backtrace(&mut self, on: bool) -> &mut Self {
+        self.wasm_backtrace = on;
+        self
+    }
+
     /// Stack that guest code may use between the host's call and the deepest guest frame, in bytes. Default 512 KiB, at
     /// least 16 KiB. A thread with less stack left gives less.
     pub fn max_wasm_stack(&mut self, bytes: usize) -> &mut Self {
@@ -425,6 +434,10 @@ impl Config {
 
     pub(crate) fn wasm_stack_bytes(&self) -> usize {
         self.max_wasm_stack
+    }
+
+    pub(crate) fn takes_backtraces(&self) -> bool {
+        self.wasm_backtrace
     }
 
     pub(crate) fn instance_limit(&self) -> usize {

@@ -16,7 +16,7 @@ use crate::compile::Compiler;
 use crate::config::{Config, Features};
 use crate::error::Result;
 use crate::image::InstanceImage;
-use crate::pool::cell::StoreCell;
+use crate::pool::cell::{CellSettings, StoreCell};
 use crate::pool::engine::EnginePool;
 use crate::sys::mapped::{Bytes, Mapped};
 use crate::types::TypeRegistry;
@@ -81,6 +81,8 @@ impl Engine {
         let cpu = [];
         let tunables = config.tunables();
         let header = Header::new(&cpu, tunables.features.bits(), tunables.settings());
+        let cells =
+            CellSettings { max_wasm_stack: config.wasm_stack_bytes(), backtraces: config.takes_backtraces() };
         Ok(Engine(Arc::new_cyclic(|owner: &Weak<Inner>| {
             let owner: Weak<dyn Any + Send + Sync> = owner.clone();
             Inner {
@@ -90,7 +92,7 @@ impl Engine {
                 header,
                 types: RwLock::default(),
                 synthetic: Mutex::default(),
-                pool: EnginePool::new(config.instance_limit(), config.wasm_stack_bytes(), owner),
+                pool: EnginePool::new(config.instance_limit(), cells, owner),
             }
         })))
     }
@@ -204,7 +206,7 @@ impl Engine {
         let (mut info, plan) = declarations::decode(&artifact)?;
         let type_ids = self.adopt_types(&mut info)?;
         let image = Arc::new(InstanceImage::new(&artifact, plan)?);
-        Ok(Loaded { vm: Arc::new(VmModule::load(artifact, info, type_ids)?), image })
+        Ok(Loaded { vm: VmModule::load(artifact, info, type_ids)?, image })
     }
 
     /// Compiles and loads a module. What was written just now needs no verification.

@@ -37,6 +37,7 @@
 struct Readme;
 
 mod artifact;
+mod backtrace;
 #[cfg(feature = "compile")]
 mod compile;
 mod config;
@@ -64,6 +65,7 @@ mod val;
 mod vm;
 
 pub use artifact::info::{ExternType, FuncType, GlobalType, HeapType, MemoryType, RefType, TableType, ValType};
+pub use backtrace::{FrameInfo, FrameSymbol, WasmBacktrace};
 pub use config::{Config, DirtyTracking, InstanceAllocationStrategy, OptLevel};
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result, TrapCode};

@@ -1,5 +1,6 @@
 //! What all instances of a module share at run time.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::code::CodeMemory;
@@ -40,7 +41,7 @@ impl VmModule {
     /// # Errors
     ///
     /// `Artifact` when tables do not fit the declarations; `Os` when the system refuses.
-    pub fn load(artifact: Artifact, info: ModuleInfo, type_ids: Box<[u32]>) -> Result<Self> {
+    pub fn load(artifact: Artifact, info: ModuleInfo, type_ids: Box<[u32]>) -> Result<Arc<Self>> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let functions = artifact.words(Section::Functions, 2)?;
         let entries = artifact.words(Section::Entries, 1)?;
@@ -58,7 +59,7 @@ impl VmModule {
                 bail!(Artifact, "the artifact is damaged: it has {len} {what} instead of {expected:?}");
             }
         }
-        Ok(VmModule {
+        let module = Arc::new(VmModule {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             layout: ContextLayout::new(&info),
             global_places: info.global_places().collect(),
@@ -70,7 +71,9 @@ impl VmModule {
             direct_host_calls,
             info,
             artifact,
-        })
+        });
+        module.code.belongs_to(&module);
+        Ok(module)
     }
 
     /// Machine code of all functions and trampolines.
@@ -83,6 +86,22 @@ impl VmModule {
         let place = index.checked_sub(self.info.imported_functions)?;
         let &[start, len] = self.functions.as_chunks::<2>().0.get(place as usize)?;
         Some(FunctionRange { start, len })
+    }
+
+    /// The function whose code `offset` lies in, and where it lies; `None` in a trampoline or between functions.
+    pub fn function_at(&self, offset: u32) -> Option<(u32, FunctionRange)> {
+        let functions = self.functions.as_chunks::<2>().0;
+        let place = functions.partition_point(|f| f[0] <= offset).checked_sub(1)?;
+        let [start, len] = functions[place];
+        let index = self.info.imported_functions.checked_add(u32::try_from(place).ok()?)?;
+        (offset.checked_sub(start)? < len).then_some((index, FunctionRange { start, len }))
+    }
+
+    /// Where an address lies in the code, if it does.
+    pub fn offset_of(&self, pc: usize) -> Option<u32> {
+        let text = self.code.text();
+        let offset = pc.checked_sub(text.as_ptr().addr()).filter(|&offset| offset < text.len())?;
+        u32::try_from(offset).ok()
     }
 
     /// Code of function `index`, which the module defines.

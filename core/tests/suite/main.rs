@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `isolation`, `random` | after a drop the next instance equals its image, whatever the tenant did |
 //! | `traps`, `stack`, `signals` | each trap by its code; instances, threads and the process live on |
+//! | `backtraces` | where a guest was: names, offsets, nested calls |
 //! | `hosts` | host functions: values, errors, panics, nesting |
 //! | `handles`, `shared` | what outlived its store, or belongs to another, is an error and never another tenant |
 //! | `limits`, `limiter` | limits are kept, and say what they are |
@@ -16,6 +17,7 @@
 //! Engines are paranoid (they compare each slot with its image after each reset, and abort on a difference) unless a
 //! test says why not.
 
+mod backtraces;
 mod bytes;
 mod handles;
 mod hosts;
