@@ -18,6 +18,7 @@ use crate::error::Result;
 use crate::image::InstanceImage;
 use crate::pool::cell::{CellSettings, StoreCell};
 use crate::pool::engine::EnginePool;
+use crate::profile;
 use crate::sys::mapped::{Bytes, Mapped};
 use crate::types::TypeRegistry;
 use crate::vm::instance::InstanceLimits;
@@ -67,12 +68,13 @@ impl Engine {
     /// # Errors
     ///
     /// `Config` when the configuration contradicts itself or the machine cannot do it; `Os` when the system refuses the
-    /// signal handlers.
+    /// signal handlers, or the profiler's file cannot be written.
     pub fn new(config: &Config) -> Result<Self> {
         config.check()?;
         if config.tunables().signals_based_traps {
             unwind::install()?;
         }
+        profile::start(config.profiling())?;
         #[cfg(feature = "compile")]
         let compiler = Compiler::new(&config.tunables())?;
         #[cfg(feature = "compile")]
@@ -81,8 +83,7 @@ impl Engine {
         let cpu = [];
         let tunables = config.tunables();
         let header = Header::new(&cpu, tunables.features.bits(), tunables.settings());
-        let cells =
-            CellSettings { max_wasm_stack: config.wasm_stack_bytes(), backtraces: config.takes_backtraces() };
+        let cells = CellSettings { max_wasm_stack: config.wasm_stack_bytes(), backtraces: config.takes_backtraces() };
         Ok(Engine(Arc::new_cyclic(|owner: &Weak<Inner>| {
             let owner: Weak<dyn Any + Send + Sync> = owner.clone();
             Inner {
@@ -206,7 +207,9 @@ impl Engine {
         let (mut info, plan) = declarations::decode(&artifact)?;
         let type_ids = self.adopt_types(&mut info)?;
         let image = Arc::new(InstanceImage::new(&artifact, plan)?);
-        Ok(Loaded { vm: VmModule::load(artifact, info, type_ids)?, image })
+        let vm = VmModule::load(artifact, info, type_ids)?;
+        profile::loaded(self.0.config.profiling(), &vm)?;
+        Ok(Loaded { vm, image })
     }
 
     /// Compiles and loads a module. What was written just now needs no verification.

@@ -141,7 +141,13 @@ impl Error {
     /// The error of a host function, carried to whoever called the guest.
     pub fn host(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         let source = source.into();
-        Error(Box::new(Inner { kind: ErrorKind::Host, trap: None, message: source.to_string(), source: Some(source), attachment: None }))
+        Error(Box::new(Inner {
+            kind: ErrorKind::Host,
+            trap: None,
+            message: source.to_string(),
+            source: Some(source),
+            attachment: None,
+        }))
     }
 
     /// A trap. A host function that returns it traps like the guest itself.

@@ -55,6 +55,7 @@ mod module;
 mod owned;
 mod pool;
 mod pre;
+mod profile;
 mod shared;
 mod store;
 mod synthetic;
@@ -66,7 +67,7 @@ mod vm;
 
 pub use artifact::info::{ExternType, FuncType, GlobalType, HeapType, MemoryType, RefType, TableType, ValType};
 pub use backtrace::{FrameInfo, FrameSymbol, WasmBacktrace};
-pub use config::{Config, DirtyTracking, InstanceAllocationStrategy, OptLevel};
+pub use config::{Config, DirtyTracking, InstanceAllocationStrategy, OptLevel, ProfilingStrategy};
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result, TrapCode};
 pub use externs::Extern;

@@ -58,7 +58,7 @@ impl AddressMap {
     }
 
     /// Where in the wasm binary the instruction at `offset` of a function comes from. What is of no instruction is the check
-    /// of the stack, which goes with the function's first.
+    /// of the stack, which goes with the first one that has code.
     pub fn find(&self, index: usize, offset: u32) -> Option<u32> {
         let (mut first, mut found) = (None, None);
         for (start, wasm) in self.function(index) {

@@ -406,7 +406,12 @@ mod tests {
         [&(body.len() as u32).to_le_bytes(), body].concat()
     }
 
-    fn abbreviation(code: u8, tag: gimli::DwTag, children: bool, attributes: &[(gimli::DwAt, gimli::DwForm)]) -> Vec<u8> {
+    fn abbreviation(
+        code: u8,
+        tag: gimli::DwTag,
+        children: bool,
+        attributes: &[(gimli::DwAt, gimli::DwForm)],
+    ) -> Vec<u8> {
         let mut out = [leb(code.into()), leb(tag.0.into()), vec![children.into()]].concat();
         for (name, form) in attributes {
             out.extend([leb(name.0.into()), leb(form.0.into())].concat());
@@ -478,10 +483,9 @@ mod tests {
         let head = [&[1, 1, 1, 0xfb, 14, 13], &opcode_lengths[..], &files].concat();
         // (address, file, line, column)
         let mut program = Vec::new();
-        for (end, rows) in [
-            (0x100, &[(0x01, 1, 1, 1)][..]),
-            (0x40, &[(0x10, 1, 5, 2), (0x20, 2, 90, 4), (0x30, 1, 8, 0)]),
-        ] {
+        for (end, rows) in
+            [(0x100, &[(0x01, 1, 1, 1)][..]), (0x40, &[(0x10, 1, 5, 2), (0x20, 2, 90, 4), (0x30, 1, 8, 0)])]
+        {
             let start = if end == 0x100 { 0 } else { rows[0].0 };
             program.extend([&[0, 5, c::DW_LNE_set_address.0], &word(start)[..], &[c::DW_LNS_copy.0]].concat());
             let (mut address, mut line) = (start, 1i32);
@@ -606,7 +610,7 @@ mod tests {
         // Units that all have the same large table of abbreviations, and the same line program.
         let mut units = sections();
         let more: Vec<u8> = (6..=90).flat_map(|code| abbreviation(code, c::DW_TAG_variable, false, &[])).collect();
-        units.abbrev.splice(units.abbrev.len() - 1.., [&more.repeat(1)[..], &[0]].concat());
+        units.abbrev.splice(units.abbrev.len() - 1.., [&more[..], &[0]].concat());
         units.info = sections().info.repeat(20_000);
         assert_eq!(units.find(&[0x20]).len(), 1);
         assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());

@@ -176,8 +176,8 @@ impl FrameInfo {
         self.place().module.info.function_names.get(self.place().function)
     }
 
-    /// Offset of the frame's instruction in the wasm binary, in bytes; of the function's first instruction when the function
-    /// had not begun (its stack frame did not fit). `None` when the module was compiled without
+    /// Offset of the frame's instruction in the wasm binary, in bytes; of the function's first instruction that has code when
+    /// the function had not begun (its stack frame did not fit). `None` when the module was compiled without
     /// [`Config::generate_address_map`](crate::Config::generate_address_map).
     pub fn module_offset(&self) -> Option<usize> {
         self.place().module_offset().map(|offset| offset as usize)

@@ -97,6 +97,28 @@ impl VmModule {
         (offset.checked_sub(start)? < len).then_some((index, FunctionRange { start, len }))
     }
 
+    /// Names and places in the code of all functions and trampolines, from the artifact's symbol table. What is damaged is left
+    /// out.
+    pub fn symbols(&self) -> impl Iterator<Item = (&str, FunctionRange)> {
+        let (text, section) = (self.code.text().len(), |section| self.artifact.section(section).ok());
+        let origin = section(Section::Text).map_or(0, |text| text.range().start as u64);
+        let table = section(Section::Symbols).map_or(0..0, |table| table.range());
+        let names = section(Section::Strings).map_or(0..0, |names| names.range());
+        let file = self.artifact.bytes().as_slice();
+        let (table, names) = (&file[table], &file[names]);
+        // The fields of an ELF symbol: name, kind and section, address, length.
+        table.as_chunks::<24>().0.iter().skip(1).filter_map(move |symbol| {
+            let (name, rest) = symbol.split_first_chunk::<4>()?;
+            let (address, len) = rest[4..].split_first_chunk::<8>()?;
+            let name = names.get(u32::from_le_bytes(*name) as usize..)?;
+            let name = std::str::from_utf8(&name[..name.iter().position(|&b| b == 0)?]).ok()?;
+            let start = u32::try_from(u64::from_le_bytes(*address).checked_sub(origin)?).ok()?;
+            let len = u32::try_from(u64::from_le_bytes(len.try_into().ok()?)).ok()?;
+            (start as usize).checked_add(len as usize).is_some_and(|end| end <= text).then_some(())?;
+            Some((name, FunctionRange { start, len }))
+        })
+    }
+
     /// Where an address lies in the code, if it does.
     pub fn offset_of(&self, pc: usize) -> Option<u32> {
         let text = self.code.text();

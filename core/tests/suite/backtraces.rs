@@ -102,7 +102,8 @@ fn names_cannot_forge_lines_or_move_the_cursor() {
 #[test]
 fn a_stack_overflow_shows_the_innermost_frames_and_counts_the_others() {
     for mode in MODES {
-        let text = r#"(module $m (func $down (param i64 i64 i64) (call $down (local.get 1) (local.get 2) (local.get 0))
+        let text = r#"(module $m (memory 1) (func $down (param i64 i64 i64)
+              (i64.store (i32.const 8) (local.get 0)) (call $down (local.get 1) (local.get 2) (local.get 0))
             (call $nothing)) (func $nothing)
           (func $start (export "start") (call $down (i64.const 0) (i64.const 0) (i64.const 0))))"#;
         let wasm = wat::parse_str(text).unwrap();
@@ -116,7 +117,7 @@ fn a_stack_overflow_shows_the_innermost_frames_and_counts_the_others() {
         assert!(trace.frames().iter().all(|f| f.func_name() == Some("down")), "{trace}");
         // The innermost function has not begun: its first instruction. The others wait for their call.
         let opcodes: Vec<_> = trace.frames().iter().map(|f| wasm[f.module_offset().unwrap()]).collect();
-        assert_eq!(opcodes[0], 0x20, "{}", mode.name);
+        assert_eq!(opcodes[0], 0x37, "{}", mode.name);
         assert!(opcodes[1..].iter().all(|&o| o == 0x10), "{opcodes:x?}");
         let shown = trace.to_string();
         assert!(shown.ends_with(&format!("… and {} more frames", trace.omitted())), "{shown}");
@@ -130,7 +131,10 @@ const CALLER: &str = r#"(module $guest (import "h" "f" (func $f (param i32) (res
   (func $both (export "both") (param i32) (result i32) (i32.add (call $wide (local.get 0))))
   (func $trap (export "trap") (param i32) (result i32) unreachable))"#;
 
-fn linker<T: 'static>(engine: &Engine, f: impl Fn(Caller<'_, T>, i32) -> Result<i32> + Send + Sync + 'static) -> Linker<T> {
+fn linker<T: 'static>(
+    engine: &Engine,
+    f: impl Fn(Caller<'_, T>, i32) -> Result<i32> + Send + Sync + 'static,
+) -> Linker<T> {
     let mut linker = Linker::new(engine);
     linker.func_wrap("h", "f", f).unwrap();
     linker.func_wrap("h", "wide", |n: i32| -> Result<(i32, i32)> { Err(Error::host(format!("wide {n}"))) }).unwrap();
@@ -222,7 +226,8 @@ fn frames_of_several_modules_name_theirs_and_outlive_all_of_it() {
         let inner = module(&engine, r#"(module $inner (func $fail (export "fail") unreachable))"#);
         let inner = linker.instantiate(&mut store, &inner).unwrap();
         linker.instance(&mut store, "inner", inner).unwrap();
-        let outer = r#"(module $outer (import "inner" "fail" (func $f)) (func $g (call $f)) (func $h (export "h") (call $g)))"#;
+        let outer =
+            r#"(module $outer (import "inner" "fail" (func $f)) (func $g (call $f)) (func $h (export "h") (call $g)))"#;
         let outer = linker.instantiate(&mut store, &module(&engine, outer)).unwrap();
         outer.typed_func::<(), ()>(&mut store, "h").unwrap().call(&mut store, ()).unwrap_err()
     };
@@ -280,7 +285,8 @@ fn the_start_function_and_owned_instances_have_backtraces_too() {
 #[test]
 fn without_wasm_on_the_way_there_is_no_backtrace() {
     let engine = paranoid();
-    let mut store = Store::new(&engine, StoreLimitsBuilder::new().memory_size(1 << 16).trap_on_grow_failure(true).build());
+    let mut store =
+        Store::new(&engine, StoreLimitsBuilder::new().memory_size(1 << 16).trap_on_grow_failure(true).build());
     store.limiter(|limits| limits);
     let trap = pre_of(&engine, "(module $m (func $f (export \"f\") unreachable))").instantiate(&mut store).unwrap();
     trap.typed_func::<(), ()>(&mut store, "f").unwrap().call(&mut store, ()).unwrap_err();
@@ -288,7 +294,11 @@ fn without_wasm_on_the_way_there_is_no_backtrace() {
     let memory = Memory::new(&mut store, MemoryType::new(1, None)).unwrap();
     let error = memory.grow(&mut store, 1).unwrap_err();
     assert!(error.wasm_backtrace().is_none(), "{error:?}");
-    assert!(fails(Module::new(&engine, "(module (func (result i32)))"), ErrorKind::InvalidModule).wasm_backtrace().is_none());
+    assert!(
+        fails(Module::new(&engine, "(module (func (result i32)))"), ErrorKind::InvalidModule)
+            .wasm_backtrace()
+            .is_none()
+    );
     // The same limiter, asked by a guest.
     let text = "(module $m (memory 0) (func $grow (export \"grow\") (drop (memory.grow (i32.const 2)))))";
     let grower = pre_of(&engine, text).instantiate(&mut store).unwrap();

@@ -5,6 +5,7 @@
 //! | `isolation`, `random` | after a drop the next instance equals its image, whatever the tenant did |
 //! | `traps`, `stack`, `signals` | each trap by its code; instances, threads and the process live on |
 //! | `backtraces` | where a guest was: names, offsets, nested calls |
+//! | `profiling` | what `perf` is told |
 //! | `hosts` | host functions: values, errors, panics, nesting |
 //! | `handles`, `shared` | what outlived its store, or belongs to another, is an error and never another tenant |
 //! | `limits`, `limiter` | limits are kept, and say what they are |
@@ -28,6 +29,7 @@ mod limiter;
 mod limits;
 mod linker;
 mod linking;
+mod profiling;
 mod program;
 mod random;
 mod references;
