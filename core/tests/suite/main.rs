@@ -6,6 +6,7 @@
 //! | `traps`, `stack`, `signals` | each trap by its code; instances, threads and the process live on |
 //! | `backtraces` | where a guest was: names, offsets, nested calls |
 //! | `profiling` | what `perf` is told |
+//! | `dwarf` | files and lines of guests that clang made; run by `scripts/test.sh dwarf` |
 //! | `hosts` | host functions: values, errors, panics, nesting |
 //! | `handles`, `shared` | what outlived its store, or belongs to another, is an error and never another tenant |
 //! | `limits`, `limiter` | limits are kept, and say what they are |
@@ -20,6 +21,7 @@
 
 mod backtraces;
 mod bytes;
+mod dwarf;
 mod handles;
 mod hosts;
 mod isolation;
