@@ -379,7 +379,7 @@ impl Config {
     }
 
     /// Keep where the guest was with each error that stops it: [`Error::wasm_backtrace`](crate::Error::wasm_backtrace).
-    /// Default on. It costs a trap or a failed host call some ten nanoseconds a frame, and other calls nothing.
+    /// Default on. It costs a trap or a failed host call some 50 to 150 ns, and other calls nothing.
     pub fn wasm_backtrace(&mut self, on: bool) -> &mut Self {
         self.wasm_backtrace = on;
         self

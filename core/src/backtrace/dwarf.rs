@@ -154,6 +154,11 @@ impl<'a> Search<'a> {
         if !read {
             return Some(Vec::new());
         }
+        // A unit that does not say what it covers may cover anything.
+        if value(&root, c::DW_AT_ranges).or_else(|| value(&root, c::DW_AT_high_pc)).is_none() {
+            let open = |&i: &usize| targets[i].place.is_none() || targets[i].functions.is_empty();
+            return Some((0..targets.len()).filter(open).collect());
+        }
         self.within(unit, &root, targets, &(0..targets.len()).collect::<Vec<_>>())
     }
 
@@ -541,6 +546,15 @@ mod tests {
         assert_eq!(found[2], both);
         assert_eq!(found[3], both);
         assert!(found[4..].iter().all(Vec::is_empty), "{found:?}");
+    }
+
+    #[test]
+    fn a_unit_need_not_say_what_it_covers() {
+        let mut silent = sections();
+        let at = silent.abbrev.windows(2).position(|w| w == [c::DW_AT_ranges.0 as u8, c::DW_FORM_sec_offset.0 as u8]);
+        silent.abbrev[at.unwrap()] = c::DW_AT_macros.0 as u8;
+        assert_eq!(silent.find(&[0x10, 0x20, 0x50]), sections().find(&[0x10, 0x20, 0x50]));
+        assert_eq!(silent.find(&[0x20])[0].len(), 2);
     }
 
     #[test]
