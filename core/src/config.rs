@@ -70,6 +70,22 @@ pub enum InstanceAllocationStrategy {
     OnDemand,
 }
 
+/// What is written about compiled code for Linux's `perf`. Code of artifacts that are mapped from files needs neither: `perf`
+/// finds its symbols there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProfilingStrategy {
+    /// Nothing.
+    #[default]
+    None,
+    /// Names and places of functions are appended to `/tmp/perf-PID.map`, where `perf report` looks by itself. It may be wrong
+    /// about code that took the place of code that was dropped.
+    PerfMap,
+    /// Names and code of functions are written to `jit-PID.dump` in the current directory. After `perf record -k mono`,
+    /// `perf inject --jit` merges it in; `perf annotate` then shows instructions.
+    JitDump,
+}
+
 macro_rules! features {
     ($($(#[$doc:meta])* $method:ident, $name:ident = $bit:literal, default $default:literal $(, needs $needs:ident)?;)*) => {
         /// Parts of WebAssembly that can be switched.
@@ -257,6 +273,8 @@ pub struct Config {
     max_table_elements: u64,
     seal_artifacts: bool,
     paranoid: bool,
+    wasm_backtrace: bool,
+    profiler: ProfilingStrategy,
 }
 
 impl Default for Config {
@@ -270,6 +288,8 @@ impl Default for Config {
             max_table_elements: 1_000_000,
             seal_artifacts: false,
             paranoid: false,
+            wasm_backtrace: true,
+            profiler: ProfilingStrategy::None,
         }
     }
 }
@@ -352,6 +372,19 @@ impl Config {
         self
     }
 
+    /// Keep where the guest was with each error that stops it: [`Error::wasm_backtrace`](crate::Error::wasm_backtrace).
+    /// Default on. It costs a trap or a failed host call some 50 to 150 ns, and other calls nothing.
+    pub fn wasm_backtrace(&mut self, on: bool) -> &mut Self {
+        self.wasm_backtrace = on;
+        self
+    }
+
+    /// What is written about compiled code for profilers, each time a module is loaded. Default [`ProfilingStrategy::None`].
+    pub fn profiler(&mut self, strategy: ProfilingStrategy) -> &mut Self {
+        self.profiler = strategy;
+        self
+    }
+
     /// Stack that guest code may use between the host's call and the deepest guest frame, in bytes. Default 512 KiB, at
     /// least 16 KiB. A thread with less stack left gives less.
     pub fn max_wasm_stack(&mut self, bytes: usize) -> &mut Self {
@@ -419,6 +452,14 @@ impl Config {
 
     pub(crate) fn wasm_stack_bytes(&self) -> usize {
         self.max_wasm_stack
+    }
+
+    pub(crate) fn profiling(&self) -> ProfilingStrategy {
+        self.profiler
+    }
+
+    pub(crate) fn takes_backtraces(&self) -> bool {
+        self.wasm_backtrace
     }
 
     pub(crate) fn instance_limit(&self) -> usize {

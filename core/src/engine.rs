@@ -17,8 +17,9 @@ use crate::compile::Compiler;
 use crate::config::{Config, Features};
 use crate::error::Result;
 use crate::image::InstanceImage;
-use crate::pool::cell::StoreCell;
+use crate::pool::cell::{CellSettings, StoreCell};
 use crate::pool::engine::EnginePool;
+use crate::profile;
 use crate::sys::mapped::{Bytes, Mapped};
 use crate::types::TypeRegistry;
 use crate::vm::instance::InstanceLimits;
@@ -68,12 +69,13 @@ impl Engine {
     /// # Errors
     ///
     /// `Config` when the configuration contradicts itself or the machine cannot do it; `Os` when the system refuses the
-    /// signal handlers.
+    /// signal handlers, or the profiler's file cannot be written.
     pub fn new(config: &Config) -> Result<Self> {
         config.check()?;
         if config.tunables().signals_based_traps {
             unwind::install()?;
         }
+        profile::start(config.profiling())?;
         #[cfg(feature = "compile")]
         let compiler = Compiler::new(&config.tunables())?;
         #[cfg(feature = "compile")]
@@ -82,6 +84,7 @@ impl Engine {
         let cpu = [];
         let tunables = config.tunables();
         let header = Header::new(&cpu, tunables.features.bits(), tunables.settings());
+        let cells = CellSettings { max_wasm_stack: config.wasm_stack_bytes(), backtraces: config.takes_backtraces() };
         Ok(Engine(Arc::new_cyclic(|owner: &Weak<Inner>| {
             let owner: Weak<dyn Any + Send + Sync> = owner.clone();
             Inner {
@@ -91,7 +94,7 @@ impl Engine {
                 header,
                 types: RwLock::default(),
                 synthetic: Mutex::default(),
-                pool: EnginePool::new(config.instance_limit(), config.wasm_stack_bytes(), owner),
+                pool: EnginePool::new(config.instance_limit(), cells, owner),
             }
         })))
     }
@@ -205,7 +208,9 @@ impl Engine {
         let (mut info, plan) = declarations::decode(&artifact)?;
         let type_ids = self.adopt_types(&mut info)?;
         let image = Arc::new(InstanceImage::new(&artifact, plan)?);
-        Ok(Loaded { vm: Arc::new(VmModule::load(artifact, info, type_ids)?), image })
+        let vm = VmModule::load(artifact, info, type_ids)?;
+        profile::loaded(self.0.config.profiling(), &vm)?;
+        Ok(Loaded { vm, image })
     }
 
     /// Compiles and loads a module. What was written just now needs no verification.

@@ -2,6 +2,7 @@
 //!
 //! The two lists are the only ones: every binding's copy is generated from them.
 
+use std::any::Any;
 use std::fmt;
 
 macro_rules! numbered {
@@ -124,18 +125,29 @@ struct Inner {
     trap: Option<TrapCode>,
     message: String,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    /// Something about the error that higher layers know.
+    attachment: Option<Box<dyn Attachment>>,
 }
+
+/// What a higher layer adds to an error. Debug output shows it below the message.
+pub(crate) trait Attachment: Any + fmt::Display + Send + Sync {}
 
 impl Error {
     /// An error of this kind.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Error(Box::new(Inner { kind, trap: None, message: message.into(), source: None }))
+        Error(Box::new(Inner { kind, trap: None, message: message.into(), source: None, attachment: None }))
     }
 
     /// The error of a host function, carried to whoever called the guest.
     pub fn host(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         let source = source.into();
-        Error(Box::new(Inner { kind: ErrorKind::Host, trap: None, message: source.to_string(), source: Some(source) }))
+        Error(Box::new(Inner {
+            kind: ErrorKind::Host,
+            trap: None,
+            message: source.to_string(),
+            source: Some(source),
+            attachment: None,
+        }))
     }
 
     /// A trap. A host function that returns it traps like the guest itself.
@@ -145,6 +157,7 @@ impl Error {
             trap: Some(code),
             message: code.text().to_string(),
             source: None,
+            attachment: None,
         }))
     }
 
@@ -186,6 +199,23 @@ impl Error {
         }
     }
 
+    /// What was added to the error, if it is an `A`.
+    pub(crate) fn attachment<A: Attachment>(&self) -> Option<&A> {
+        let any: &dyn Any = self.0.attachment.as_deref()?;
+        any.downcast_ref()
+    }
+
+    /// What was added to the error, if it is an `A`.
+    pub(crate) fn attachment_mut<A: Attachment>(&mut self) -> Option<&mut A> {
+        let any: &mut dyn Any = self.0.attachment.as_deref_mut()?;
+        any.downcast_mut()
+    }
+
+    /// Adds something to the error, in place of what was there.
+    pub(crate) fn attach(&mut self, attachment: impl Attachment) {
+        self.0.attachment = Some(Box::new(attachment));
+    }
+
     /// Puts a few words in front of the message, keeping everything else.
     pub(crate) fn context(mut self, prefix: impl fmt::Display) -> Self {
         self.0.message = format!("{prefix}: {}", self.0.message);
@@ -204,7 +234,11 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {self}", self.0.kind.name())
+        write!(f, "{}: {self}", self.0.kind.name())?;
+        match &self.0.attachment {
+            Some(attachment) => write!(f, "\n{attachment}"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -40,6 +40,7 @@ struct Readme;
 // What only the compiler writes is not used without it.
 #[cfg_attr(not(feature = "compile"), allow(dead_code, unused_imports))]
 mod artifact;
+mod backtrace;
 #[cfg(feature = "compile")]
 mod compile;
 mod config;
@@ -57,6 +58,7 @@ mod module;
 mod owned;
 mod pool;
 mod pre;
+mod profile;
 mod shared;
 mod store;
 mod summary;
@@ -70,7 +72,8 @@ mod vm;
 pub mod wasi;
 
 pub use artifact::info::{ExternType, FuncType, GlobalType, HeapType, MemoryType, RefType, TableType, ValType};
-pub use config::{Config, DirtyTracking, InstanceAllocationStrategy, OptLevel};
+pub use backtrace::{FrameInfo, FrameSymbol, WasmBacktrace};
+pub use config::{Config, DirtyTracking, InstanceAllocationStrategy, OptLevel, ProfilingStrategy};
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result, TrapCode};
 pub use externs::Extern;

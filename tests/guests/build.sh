@@ -20,7 +20,8 @@ read -ra cc <<<"${CC:-cc}"
 target_flags=(--target=wasm32 -mcpu=mvp -msign-ext -mbulk-memory -mmutable-globals)
 compile_flags=(-std=gnu11 -O2 -ffreestanding -fvisibility=hidden -Wall -Wextra -Wshadow -Werror)
 # The stack comes first: a guest that exhausts it runs into address 0 and traps, and its data stay whole.
-link_flags=(--no-entry --stack-first -z stack-size=65536 --gc-sections --strip-debug)
+link_flags=(--no-entry --stack-first -z stack-size=65536 --gc-sections)
+debug_flags=() strip_flags=(--strip-debug)
 
 # The first of a tool's names that exists; versions from new to old.
 find_tool() {
@@ -113,14 +114,14 @@ is_fresh() {
 
 # build NAME SOURCE...: one guest out of its folder and lib/.
 build() {
-    local name=$1 sources=() headers=() objects=() source object scratch
+    local name=$1 built=$output/${built_name:-$1}.wasm sources=() headers=() objects=() source object scratch
     shift
     sources=("$here/$name"/*.c "$@")
     for source in "$here/$name"/*.s; do
         if [ -e "$source" ]; then sources+=("$source"); fi
     done
     headers=("$here/$name"/*.h "$here/lib"/*.h "$here/build.sh")
-    if is_fresh "$output/$name.wasm" "${sources[@]}" "${headers[@]}"; then return 0; fi
+    if is_fresh "$built" "${sources[@]}" "${headers[@]}"; then return 0; fi
 
     need_tools
     # In a folder of its own and moved at the end: two builds at once do not see halves of each other.
@@ -130,16 +131,23 @@ build() {
     for source in "${sources[@]}"; do
         object=$scratch/${#objects[@]}-${source##*/}.o
         case $source in
-        *.c) "$clang" "${target_flags[@]}" "${compile_flags[@]}" -c "$source" -o "$object" ;;
+        *.c) "$clang" "${target_flags[@]}" "${compile_flags[@]}" ${debug_flags[@]+"${debug_flags[@]}"} -c "$source" -o "$object" ;;
         *.s) "$clang" "${target_flags[@]}" -c "$source" -o "$object" ;;
         esac
         objects+=("$object")
     done
-    "$linker" "${link_flags[@]}" "${objects[@]}" -o "$scratch/guest.wasm"
-    mv -f "$scratch/guest.wasm" "$output/$name.wasm"
+    "$linker" "${link_flags[@]}" ${strip_flags[@]+"${strip_flags[@]}"} "${objects[@]}" -o "$scratch/guest.wasm"
+    mv -f "$scratch/guest.wasm" "$built"
     rm -rf "$scratch"
     trap - EXIT
-    echo "built $name.wasm ($(wc -c <"$output/$name.wasm" | tr -d ' ') bytes)"
+    echo "built ${built##*/} ($(wc -c <"$built" | tr -d ' ') bytes)"
+}
+
+# build_with_dwarf VERSION NAME SOURCE...: one guest as NAME-dwarfVERSION, with its DWARF.
+build_with_dwarf() {
+    local built_name=$2-dwarf$1 debug_flags=(-g "-gdwarf-$1") strip_flags=()
+    shift
+    build "$@"
 }
 
 # in_scratch OUTPUT FUNCTION ARGUMENT...: calls the function, which makes `$scratch/out`, and moves that to OUTPUT.
@@ -292,6 +300,8 @@ build_plugins() {
     build markdown "${base[@]}" "$lib/array.c" "$lib/buffer.c" "$lib/utf8.c"
     build json "${base[@]}" "$lib/buffer.c" "$lib/utf8.c"
     build misbehave "${base[@]}"
+    build_with_dwarf 4 backtrace
+    build_with_dwarf 5 backtrace
     copy_wat
 }
 

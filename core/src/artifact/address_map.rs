@@ -62,10 +62,18 @@ impl AddressMap {
         Entries { rest: entries, offset: 0, wasm: 0 }
     }
 
-    /// Where in the wasm binary the instruction at `offset` of a function comes from.
-    #[expect(dead_code, reason = "for backtraces")]
+    /// Where in the wasm binary the instruction at `offset` of a function comes from. What is of no instruction is the check
+    /// of the stack, which goes with the first one that has code.
     pub fn find(&self, index: usize, offset: u32) -> Option<u32> {
-        self.function(index).take_while(|&(start, _)| start <= offset).last()?.1
+        let (mut first, mut found) = (None, None);
+        for (start, wasm) in self.function(index) {
+            if start > offset && first.is_some() {
+                break;
+            }
+            first = first.or(wasm);
+            found = if start <= offset { wasm } else { None };
+        }
+        found.or(first)
     }
 }
 
@@ -125,6 +133,9 @@ mod tests {
         assert_eq!(map.function(0).collect::<Vec<_>>(), expected);
         assert_eq!(map.function(1).collect::<Vec<_>>(), [(0, Some(u32::MAX)), (u32::MAX, Some(0))]);
         assert_eq!(map.function(2).count(), 0);
+        let found = [0, 3, 4, 11, 12, 299, 300, 301, u32::MAX].map(|offset| map.find(0, offset));
+        assert_eq!(found, [1_000_000, 1_000_000, 1_000_000, 1_000_000, 7, 7, 1_000_000, 8, 8].map(Some));
+        assert_eq!(map.find(2, 0), None);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::thread;
 use super::warm::Lease;
 use crate::artifact::layout::{VmFuncRef, VmStore};
+use crate::backtrace::WasmBacktrace;
 use crate::error::{Error, Result, TrapCode, error};
 use crate::vm::limiter::{LimiterHook, Question, ResourceLimiter};
 use crate::vm::{entry, unwind};
@@ -55,13 +56,22 @@ unsafe fn ask(store: *mut VmStore, question: Question<'_>) -> Option<bool> {
     None
 }
 
+/// What is the same for all cells of an engine.
+#[derive(Clone, Copy, Debug)]
+pub struct CellSettings {
+    /// Bytes of stack for guests.
+    pub max_wasm_stack: usize,
+    /// Whether errors get the frames that were abandoned.
+    pub backtraces: bool,
+}
+
 /// The fixed part of a store. Compiled code sees its first field.
 #[repr(C)]
 pub struct StoreCell {
     vm: VmStore,
     /// `id << 1 | claimed`, or 0 when free. One word, so that a stale handle can never disturb the next owner.
     state: AtomicU64,
-    max_wasm_stack: usize,
+    settings: CellSettings,
     /// The engine's public part; this layer never looks inside.
     engine: Weak<dyn Any + Send + Sync>,
     failure: Option<Failure>,
@@ -83,11 +93,11 @@ unsafe impl Sync for StoreCell {}
 
 impl StoreCell {
     /// A free cell.
-    pub fn new(max_wasm_stack: usize, engine: Weak<dyn Any + Send + Sync>) -> Box<Self> {
+    pub fn new(settings: CellSettings, engine: Weak<dyn Any + Send + Sync>) -> Box<Self> {
         Box::new(StoreCell {
             vm: VmStore { stack_limit: entry::NOT_ENTERED, limiter: std::ptr::null() },
             state: AtomicU64::new(0),
-            max_wasm_stack,
+            settings,
             engine,
             failure: None,
             limiter: None,
@@ -280,14 +290,24 @@ impl StoreCell {
     pub unsafe fn call(cell: *mut StoreCell, callee: *const VmFuncRef, slots: *mut u64) -> Result<()> {
         // SAFETY: passed on. No reference to the cell is alive during the call: host functions make their own.
         let code = unsafe {
-            let max = (*cell).max_wasm_stack;
+            let max = (*cell).settings.max_wasm_stack;
             entry::enter(cell.cast(), max, callee, slots)
         };
         match code {
             0 => Ok(()),
             // SAFETY: the call has returned.
-            code => Err(unsafe { &mut *cell }.take_failure(code)),
+            code => Err(unsafe { &mut *cell }.stopped(code)),
         }
+    }
+
+    /// Why the activation that this thread has just abandoned was abandoned, and where.
+    #[cold]
+    fn stopped(&mut self, code: u32) -> Error {
+        let mut error = self.take_failure(code);
+        if self.settings.backtraces {
+            WasmBacktrace::attach(&mut error, unwind::take_trace());
+        }
+        error
     }
 
     #[cold]

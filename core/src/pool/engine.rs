@@ -5,14 +5,14 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
-use super::cell::StoreCell;
+use super::cell::{CellSettings, StoreCell};
 use super::warm::WarmPool;
 use crate::error::{Result, bail};
 
 /// How many slots exist, every cell ever made, and all pools (to take idle slots from).
 pub struct EnginePool {
     max_slots: usize,
-    max_wasm_stack: usize,
+    settings: CellSettings,
     /// The engine's public part, for cells.
     owner: Weak<dyn Any + Send + Sync>,
     existing: AtomicUsize,
@@ -42,11 +42,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl EnginePool {
-    /// Pools of an engine that allows `max_slots` slots, with `max_wasm_stack` bytes of stack for guests.
-    pub fn new(max_slots: usize, max_wasm_stack: usize, owner: Weak<dyn Any + Send + Sync>) -> Arc<Self> {
+    /// Pools of an engine that allows `max_slots` slots, and cells with these settings.
+    pub fn new(max_slots: usize, settings: CellSettings, owner: Weak<dyn Any + Send + Sync>) -> Arc<Self> {
         Arc::new(EnginePool {
             max_slots,
-            max_wasm_stack,
+            settings,
             owner,
             existing: AtomicUsize::new(0),
             pools: Mutex::default(),
@@ -109,7 +109,7 @@ impl EnginePool {
     pub fn acquire_cell(&self) -> NonNull<StoreCell> {
         let mut cells = lock(&self.cells);
         cells.free.pop().unwrap_or_else(|| {
-            let cell = NonNull::from(Box::leak(StoreCell::new(self.max_wasm_stack, self.owner.clone())));
+            let cell = NonNull::from(Box::leak(StoreCell::new(self.settings, self.owner.clone())));
             cells.all.push(cell);
             cell
         })

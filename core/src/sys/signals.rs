@@ -5,7 +5,8 @@
 //! trampoline, and *returns*: the kernel restores mask and stack, so Go's, .NET's, V8's and Python's expectations hold.
 //! Everything else goes to the previous handler, untouched.
 //!
-//! Invariant: nothing here allocates, locks, or looks at thread-local state.
+//! Invariant: nothing here allocates or locks. `decide` may write to thread-local state once it knows that the thread runs
+//! compiled code: that state was there before.
 
 use std::cell::UnsafeCell;
 use std::io;

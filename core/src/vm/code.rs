@@ -5,9 +5,10 @@
 //! The registry is read by signal handlers, so readers take no lock: writers publish a new sorted list and free the old
 //! one after the last reader has left.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
+use super::module::VmModule;
 use crate::artifact::EntrySite;
 use crate::artifact::format::{Artifact, Section};
 use crate::artifact::words::Words;
@@ -31,6 +32,8 @@ pub struct CodeTables {
     trap_codes: Bytes,
     /// Four numbers for each, ascending by the first.
     entry_sites: Words,
+    /// The module that the code belongs to. Signal handlers leave it alone.
+    module: OnceLock<Weak<VmModule>>,
 }
 
 impl CodeMemory {
@@ -49,6 +52,7 @@ impl CodeMemory {
             trap_offsets: artifact.words(Section::TrapOffsets, 1)?,
             trap_codes: artifact.section(Section::TrapCodes)?,
             entry_sites: artifact.words(Section::EntrySites, 4)?,
+            module: OnceLock::new(),
         });
         if start < end {
             registry::update(|list| {
@@ -57,6 +61,11 @@ impl CodeMemory {
             });
         }
         Ok(CodeMemory { text, tables })
+    }
+
+    /// Says which module the code belongs to, once.
+    pub fn belongs_to(&self, module: &Arc<VmModule>) {
+        self.tables.module.get_or_init(|| Arc::downgrade(module));
     }
 
     /// The code.
@@ -85,6 +94,11 @@ impl Drop for CodeMemory {
 }
 
 impl CodeTables {
+    /// Whether `pc` lies in this code.
+    pub fn contains(&self, pc: usize) -> bool {
+        (self.start..self.end).contains(&pc)
+    }
+
     /// The trap that the instruction at `pc` raises, if it raises one.
     pub fn trap_at(&self, pc: usize) -> Option<TrapCode> {
         let offset = u32::try_from(pc - self.start).ok()?;
@@ -140,7 +154,9 @@ mod registry {
         }
     }
 
-    pub(super) fn find(pc: usize) -> Option<*const CodeTables> {
+    /// Looks at the code that `pc` lies in. It stays for as long as `look` runs, which must neither take a lock nor load or
+    /// drop code.
+    pub(super) fn find<T>(pc: usize, look: impl FnOnce(*const CodeTables) -> T) -> Option<T> {
         READERS.fetch_add(1, Ordering::SeqCst);
         let list = LIST.load(Ordering::SeqCst);
         let found = if list.is_null() {
@@ -149,7 +165,7 @@ mod registry {
             // SAFETY: the list cannot be freed while READERS is not zero.
             let list = unsafe { &*list };
             let index = list.partition_point(|r| r.start <= pc);
-            index.checked_sub(1).map(|i| list[i]).filter(|r| pc < r.end).map(|r| r.tables)
+            index.checked_sub(1).map(|i| list[i]).filter(|r| pc < r.end).map(|r| look(r.tables))
         };
         READERS.fetch_sub(1, Ordering::SeqCst);
         found
@@ -164,5 +180,16 @@ mod registry {
 /// interrupted in it.
 pub unsafe fn lookup<'a>(pc: usize) -> Option<&'a CodeTables> {
     // SAFETY: the tables live as long as their code, which the caller keeps alive.
-    registry::find(pc).map(|tables| unsafe { &*tables })
+    registry::find(pc, |tables| unsafe { &*tables })
+}
+
+/// The module whose code `pc` lies in, and the offset of `pc` in it; `None` when there is none (any more). Not for signal
+/// handlers.
+pub fn module_at(pc: usize) -> Option<(Arc<VmModule>, u32)> {
+    registry::find(pc, |tables| {
+        // SAFETY: code leaves the registry before its tables are freed, and leaving waits for us.
+        let tables = unsafe { &*tables };
+        let offset = u32::try_from(pc - tables.start).ok()?;
+        Some((tables.module.get()?.upgrade()?, offset))
+    })?
 }

@@ -1,5 +1,6 @@
 //! What all instances of a module share at run time.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::code::CodeMemory;
@@ -78,7 +79,7 @@ impl VmModule {
     /// # Errors
     ///
     /// `Artifact` when tables do not fit the declarations; `Os` when the system refuses.
-    pub fn load(artifact: Artifact, info: ModuleInfo, type_ids: Box<[u32]>) -> Result<Self> {
+    pub fn load(artifact: Artifact, info: ModuleInfo, type_ids: Box<[u32]>) -> Result<Arc<Self>> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let functions = artifact.words(Section::Functions, 2)?;
         let entries = artifact.words(Section::Entries, 1)?;
@@ -96,7 +97,7 @@ impl VmModule {
                 bail!(Artifact, "the artifact is damaged: it has {len} {what} instead of {expected:?}");
             }
         }
-        Ok(VmModule {
+        let module = Arc::new(VmModule {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             layout: ContextLayout::new(&info),
             global_places: info.global_places().collect(),
@@ -108,7 +109,9 @@ impl VmModule {
             direct_host_calls,
             info,
             artifact,
-        })
+        });
+        module.code.belongs_to(&module);
+        Ok(module)
     }
 
     /// Machine code of all functions and trampolines.
@@ -132,6 +135,44 @@ impl VmModule {
         let place = index.checked_sub(self.info.imported_functions)?;
         let &[start, len] = self.functions.as_chunks::<2>().0.get(place as usize)?;
         Some(FunctionRange { start, len })
+    }
+
+    /// The function whose code `offset` lies in, and where it lies; `None` in a trampoline or between functions.
+    pub fn function_at(&self, offset: u32) -> Option<(u32, FunctionRange)> {
+        let functions = self.functions.as_chunks::<2>().0;
+        let place = functions.partition_point(|f| f[0] <= offset).checked_sub(1)?;
+        let [start, len] = functions[place];
+        let index = self.info.imported_functions.checked_add(u32::try_from(place).ok()?)?;
+        (offset.checked_sub(start)? < len).then_some((index, FunctionRange { start, len }))
+    }
+
+    /// Names and places in the code of all functions and trampolines, from the artifact's symbol table. What is damaged is left
+    /// out.
+    pub fn symbols(&self) -> impl Iterator<Item = (&str, FunctionRange)> {
+        let (text, section) = (self.code.text().len(), |section| self.artifact.section(section).ok());
+        let origin = section(Section::Text).map_or(0, |text| text.range().start as u64);
+        let table = section(Section::Symbols).map_or(0..0, |table| table.range());
+        let names = section(Section::Strings).map_or(0..0, |names| names.range());
+        let file = self.artifact.bytes().as_slice();
+        let (table, names) = (&file[table], &file[names]);
+        // The fields of an ELF symbol: name, kind and section, address, length.
+        table.as_chunks::<24>().0.iter().skip(1).filter_map(move |symbol| {
+            let (name, rest) = symbol.split_first_chunk::<4>()?;
+            let (address, len) = rest[4..].split_first_chunk::<8>()?;
+            let name = names.get(u32::from_le_bytes(*name) as usize..)?;
+            let name = std::str::from_utf8(&name[..name.iter().position(|&b| b == 0)?]).ok()?;
+            let start = u32::try_from(u64::from_le_bytes(*address).checked_sub(origin)?).ok()?;
+            let len = u32::try_from(u64::from_le_bytes(len.try_into().ok()?)).ok()?;
+            (start as usize).checked_add(len as usize).is_some_and(|end| end <= text).then_some(())?;
+            Some((name, FunctionRange { start, len }))
+        })
+    }
+
+    /// Where an address lies in the code, if it does.
+    pub fn offset_of(&self, pc: usize) -> Option<u32> {
+        let text = self.code.text();
+        let offset = pc.checked_sub(text.as_ptr().addr()).filter(|&offset| offset < text.len())?;
+        u32::try_from(offset).ok()
     }
 
     /// Entry trampoline for functions of type `type_index`.

@@ -11,10 +11,16 @@
 //!
 //! An entry writes down nothing for this, so entering costs nothing for it. A call from wasm to a host function and
 //! back into wasm puts a second entry trampoline on the stack, and the walk ends at the inner one.
+//!
+//! The walk leaves the addresses of the frames in a block of this thread, from where whoever entered takes them when the
+//! entry has returned: what they are called is nobody's question before somebody prints the error.
 
 use std::arch::naked_asm;
+use std::cell::Cell;
+use std::sync::Arc;
 
 use super::code;
+use super::module::VmModule;
 use crate::artifact::layout::VmContext;
 use crate::error::TrapCode;
 use crate::sys::signals::{self, Registers};
@@ -24,33 +30,105 @@ pub fn install() -> crate::Result<()> {
     signals::install(decide)
 }
 
+/// Most frames that are written down when an activation is abandoned.
+const MAX_FRAMES: usize = 64;
+
+/// Where the frames were that this thread abandoned last. Written in signal handlers: no lock, no allocation. (The thread's
+/// block of variables exists by then, as entering wasm uses another one of them.)
+struct LastWalk {
+    /// Addresses in each frame's current instruction, innermost first.
+    places: [Cell<usize>; MAX_FRAMES],
+    /// Number of frames, those that had no place included.
+    frames: Cell<usize>,
+}
+
+thread_local! {
+    static LAST_WALK: LastWalk =
+        const { LastWalk { places: [const { Cell::new(0) }; MAX_FRAMES], frames: Cell::new(0) } };
+}
+
+/// The frames that abandoned activations had, innermost first.
+#[derive(Clone, Default)]
+pub struct Trace {
+    pub modules: Vec<Arc<VmModule>>,
+    /// Places in `modules`, and offsets in their code.
+    pub frames: Vec<(u32, u32)>,
+    /// How many there were beyond those.
+    pub omitted: usize,
+}
+
+impl Trace {
+    fn push(&mut self, pc: usize) {
+        // Neighbours mostly belong to the same module.
+        let offset = match self.modules.last().and_then(|last| last.offset_of(pc)) {
+            Some(offset) => offset,
+            None => match code::module_at(pc) {
+                Some((module, offset)) => {
+                    self.modules.push(module);
+                    offset
+                }
+                None => return,
+            },
+        };
+        self.frames.push((self.modules.len() as u32 - 1, offset));
+    }
+}
+
+/// Takes what this thread's last abandoned activation left behind; to be called as soon as its entry has returned.
+pub fn take_trace() -> Trace {
+    LAST_WALK.with(|walk| {
+        let frames = walk.frames.replace(0);
+        let places = &walk.places[..frames.min(MAX_FRAMES)];
+        let mut trace = Trace { frames: Vec::with_capacity(places.len()), ..Trace::default() };
+        places.iter().for_each(|place| trace.push(place.get()));
+        trace.omitted = frames - places.len();
+        trace
+    })
+}
+
 fn decide(at: Registers) -> Option<(Registers, u64)> {
     // SAFETY: `at.pc` was interrupted just now; if it lies in compiled code, that code is alive.
     let tables = unsafe { code::lookup(at.pc) }?;
     let trap = tables.trap_at(at.pc)?;
     // SAFETY: the interrupted thread ran compiled code, so its frame pointer starts a chain of wasm frames.
-    let landing = unsafe { innermost_entry(at.pc, at.fp) }?;
+    let landing = unsafe { innermost_entry(at.pc, at.pc, at.fp) }?;
     Some((landing, u64::from(trap.code())))
 }
 
-/// Walks from a wasm frame to the landing pad of the innermost entry trampoline.
+/// Walks from a wasm frame to the landing pad of the innermost entry trampoline, and writes the frames down. `place` lies in
+/// the frame's current instruction; `pc` is where it would go on.
 ///
 /// # Safety
 ///
 /// `fp` is the frame pointer of a live activation of compiled code that `pc` lies in.
-unsafe fn innermost_entry(mut pc: usize, mut fp: usize) -> Option<Registers> {
-    loop {
+unsafe fn innermost_entry(mut place: usize, mut pc: usize, mut fp: usize) -> Option<Registers> {
+    LAST_WALK.with(|walk| {
+        // Good only when the walk arrives.
+        walk.frames.set(0);
         // SAFETY: each frame of the chain belongs to code with a live activation.
-        let tables = unsafe { code::lookup(pc) }?;
-        if let Some((site, landing)) = tables.entry_at(pc) {
-            return Some(Registers { pc: landing, sp: fp - site.frame_size as usize, fp });
+        let mut tables = unsafe { code::lookup(pc) }?;
+        for frame in 0.. {
+            if !tables.contains(pc) {
+                // SAFETY: as above.
+                tables = unsafe { code::lookup(pc) }?;
+            }
+            if let Some((site, landing)) = tables.entry_at(pc) {
+                walk.frames.set(frame);
+                return Some(Registers { pc: landing, sp: fp - site.frame_size as usize, fp });
+            }
+            if let Some(cell) = walk.places.get(frame) {
+                cell.set(place);
+            }
+            // SAFETY: frame layout of both supported ABIs: [fp] is the caller's fp, [fp + 8] the return address.
+            unsafe {
+                pc = *((fp + 8) as *const usize);
+                fp = *(fp as *const usize);
+            }
+            // A return address may lie behind the end of its function; the call before it does not.
+            place = pc - 1;
         }
-        // SAFETY: frame layout of both supported ABIs: [fp] is the caller's fp, [fp + 8] the return address.
-        unsafe {
-            pc = *((fp + 8) as *const usize);
-            fp = *(fp as *const usize);
-        }
-    }
+        None
+    })
 }
 
 /// Where `raise` goes on; filled by [`find_landing`].
@@ -63,7 +141,7 @@ struct Jump {
 
 unsafe extern "C" fn find_landing(jump: *mut Jump, pc: usize, fp: usize) {
     // SAFETY: called by `raise` with its caller's frame, which is compiled code.
-    match unsafe { innermost_entry(pc, fp) } {
+    match unsafe { innermost_entry(pc - 1, pc, fp) } {
         // SAFETY: `jump` points to `raise`'s own stack space.
         Some(to) => unsafe { jump.write(Jump { pc: to.pc, sp: to.sp, fp: to.fp }) },
         None => {

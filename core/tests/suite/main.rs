@@ -4,6 +4,9 @@
 //! |---|---|
 //! | `isolation`, `random` | after a drop the next instance equals its image, whatever the tenant did |
 //! | `traps`, `stack`, `signals` | each trap by its code; instances, threads and the process live on |
+//! | `backtraces` | where a guest was: names, offsets, nested calls |
+//! | `profiling` | what `perf` is told |
+//! | `dwarf` | files and lines of guests that clang made; run by `scripts/test.sh dwarf` |
 //! | `hosts` | host functions: values, errors, panics, nesting |
 //! | `memory` | views of guest memory are bounded, and what they hand out is undone |
 //! | `handles`, `shared` | what outlived its store, or belongs to another, is an error and never another tenant |
@@ -22,8 +25,10 @@
 //! test says why not.
 
 mod artifact;
+mod backtraces;
 mod bounds;
 mod bytes;
+mod dwarf;
 mod handles;
 mod hosts;
 mod isolation;
@@ -37,6 +42,7 @@ mod memory;
 mod memory64;
 mod modes;
 mod pages;
+mod profiling;
 mod program;
 mod random;
 mod references;

@@ -1,7 +1,7 @@
 //! Imports between the folders of core run one way.
 //!
 //! ```text
-//!   error ← sys, config ← artifact ← vm ← image ← pool ← public nouns
+//!   error ← sys, config ← artifact ← vm ← image, backtrace ← pool ← public nouns
 //!   compile reads artifact, config and error only; vm, image and pool may read artifact; only engine joins compile to the rest
 //! ```
 
@@ -10,6 +10,7 @@ use std::path::Path;
 
 /// A layer and the layers it may use beside itself.
 const RULES: &[(&str, &[&str])] = &[
+    ("backtrace", &["artifact", "error", "vm"]),
     ("error", &[]),
     ("config", &["error"]),
     ("artifact", &["config", "error", "sys"]),
@@ -17,7 +18,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("sys", &["error"]),
     ("vm", &["artifact", "error", "sys"]),
     ("image", &["artifact", "error", "sys", "vm"]),
-    ("pool", &["artifact", "error", "image", "sys", "vm"]),
+    ("pool", &["artifact", "backtrace", "error", "image", "sys", "vm"]),
     // The public names only.
     ("wasi", &["Caller", "Linker", "Memory"]),
 ];
