@@ -262,7 +262,14 @@ pub fn decode(artifact: &Artifact) -> Result<(ModuleInfo, ImagePlan)> {
     let named = d.flag()?;
     let name = d.text()?;
     info.name = named.then_some(name);
-    info.types = d.list(|d| Ok(FuncType::new(d.list(|d| d.val_type())?, d.list(|d| d.val_type())?)))?;
+    let mut values = Vec::new();
+    info.types = d.list(|d| {
+        values.clear();
+        d.extend(&mut values, |d| d.val_type())?;
+        let params = values.len();
+        d.extend(&mut values, |d| d.val_type())?;
+        Ok(FuncType::of_list(&values, params))
+    })?;
     if d.number()? != info.functions.len() as u64 {
         return Err(damaged("another number of functions than its table"));
     }
@@ -482,13 +489,23 @@ impl Decoder<'_> {
         String::from_utf8(text.to_vec()).map_err(|_| damaged("a name that is not UTF-8"))
     }
 
-    fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
+    fn list<T>(&mut self, item: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
+        let mut list = Vec::new();
+        self.extend(&mut list, item)?;
+        Ok(list)
+    }
+
+    /// Appends the items of a list.
+    fn extend<T>(&mut self, list: &mut Vec<T>, mut item: impl FnMut(&mut Self) -> Result<T>) -> Result<()> {
         let len = self.size()?;
         // Every item takes a byte at least, so a wrong length ends early, and allocates nothing ahead of the items.
         if len > self.0.len() {
             return Err(damaged("a list beyond their end"));
         }
-        (0..len).map(|_| item(self)).collect()
+        for _ in 0..len {
+            list.push(item(self)?);
+        }
+        Ok(())
     }
 
     /// A range within `len`.

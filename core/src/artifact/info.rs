@@ -139,7 +139,7 @@ impl std::fmt::Display for ValType {
 ///
 /// Concrete references in it are ids of one engine. Types of that engine are equal exactly if WebAssembly takes them for
 /// the same type.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FuncType {
     /// Parameters, then results.
     types: Arc<[ValType]>,
@@ -149,12 +149,48 @@ pub struct FuncType {
     recursive: Option<u32>,
 }
 
+impl std::hash::Hash for FuncType {
+    /// In one piece for types of ordinary length: modules bring hundreds, and loading one looks all of them up.
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        let mut bytes = [0; 64];
+        for chunk in self.types.chunks(bytes.len()) {
+            for (byte, ty) in bytes.iter_mut().zip(chunk) {
+                *byte = match ty {
+                    ValType::I32 => 0,
+                    ValType::I64 => 1,
+                    ValType::F32 => 2,
+                    ValType::F64 => 3,
+                    ValType::V128 => 4,
+                    ValType::Ref(RefType { nullable, heap }) => {
+                        let heap = match heap {
+                            HeapType::Func => 0,
+                            HeapType::Extern => 1,
+                            HeapType::Concrete(id) => {
+                                state.write_u32(*id);
+                                2
+                            }
+                        };
+                        5 + heap * 2 + u8::from(*nullable)
+                    }
+                };
+            }
+            state.write(&bytes[..chunk.len()]);
+        }
+        state.write_usize(self.params);
+    }
+}
+
 impl FuncType {
     /// A function type with these parameters and results.
     pub fn new(params: impl IntoIterator<Item = ValType>, results: impl IntoIterator<Item = ValType>) -> Self {
         let mut types: Vec<ValType> = params.into_iter().collect();
         let params = types.len();
         types.extend(results);
+        FuncType { types: types.into(), params, recursive: None }
+    }
+
+    /// A function type of parameters and then results.
+    pub(crate) fn of_list(types: &[ValType], params: usize) -> Self {
         FuncType { types: types.into(), params, recursive: None }
     }
 

@@ -28,7 +28,7 @@ pub fn write(compiled: &Compiled, header: &Header) -> Result<Vec<u8>> {
     let mut plan = ImagePlan::new(info, page_size(), &mut image);
     let kept = plan.keep_data(info);
     let (places, elements, data) = segments(info, kept);
-    contents.put(Section::Header, header.text().into_bytes());
+    contents.put(Section::Header, header.text().as_bytes().to_vec());
     contents.put(Section::Info, declarations::encode(info, &plan, &places));
     contents.put(Section::Functions, words(compiled.functions.iter().flat_map(|f| [f.start, f.len])));
     contents.put(Section::Types, words(info.functions.iter().copied()));
