@@ -4,7 +4,7 @@ use std::ptr::NonNull;
 
 use crate::artifact::info::MemoryType;
 use crate::artifact::layout::VmMemory;
-use crate::error::{Result, bail, error};
+use crate::error::{Result, error};
 use crate::pool::cell::StoreCell;
 use crate::store::{AsContext, AsContextMut, StoreOpaque};
 use crate::synthetic;
@@ -28,7 +28,7 @@ impl Memory {
     ///
     /// # Errors
     ///
-    /// `InvalidModule` when the type is impossible; `PoolExhausted` or `Os`: a host-made memory takes a slot.
+    /// `Unsupported` when the type is shared: see [`SharedMemory::new`](crate::SharedMemory::new). `InvalidModule` when the type is impossible; `PoolExhausted` or `Os`: a host-made memory takes a slot.
     pub fn new(store: impl AsContextMut, ty: MemoryType) -> Result<Self> {
         synthetic::memory(store, ty)
     }
@@ -55,7 +55,7 @@ impl Memory {
         let definition = self.definition(store)?;
         // SAFETY: the memory is alive with its store.
         let ty = unsafe { vm::owner(definition) }.ty();
-        Ok(MemoryType { minimum: definition.length as u64 / ty.page_size(), ..ty })
+        Ok(MemoryType { minimum: definition.length() as u64 / ty.page_size(), ..ty })
     }
 
     /// The type, with the current size as its minimum.
@@ -79,7 +79,7 @@ impl Memory {
 
     /// Size in bytes.
     pub fn data_size(&self, store: impl AsContext) -> Result<usize> {
-        Ok(self.definition(store.as_context().opaque())?.length)
+        Ok(self.definition(store.as_context().opaque())?.length())
     }
 
     /// Copies bytes out.
@@ -118,7 +118,7 @@ impl Memory {
         let store = context.opaque();
         let definition = self.raw(store)?;
         // SAFETY: the store is borrowed exclusively, and so is the memory.
-        unsafe { grow(store.cell_ptr(), &mut *definition, pages) }
+        unsafe { grow(store.cell_ptr(), definition, pages) }
     }
 }
 
@@ -127,17 +127,13 @@ impl Memory {
 /// # Safety
 ///
 /// The cell is open and this thread has it to itself; the memory belongs to it.
-pub(crate) unsafe fn grow(cell: *mut StoreCell, definition: &mut VmMemory, pages: u64) -> Result<u64> {
+pub(crate) unsafe fn grow(cell: *mut StoreCell, definition: *mut VmMemory, pages: u64) -> Result<u64> {
     // SAFETY: passed on.
     match unsafe { vm::grow((*cell).vm(), definition, pages) } {
         Growth::Done(old) => Ok(old),
         Growth::Failed => {
             // SAFETY: passed on.
-            let now = definition.length as u64 / unsafe { vm::owner(definition) }.ty().page_size();
-            bail!(
-                Limit,
-                "a memory of {now} pages cannot grow by {pages}: its maximum, max_memory_pages, the store's limiter or the system forbids it"
-            )
+            Err(unsafe { cannot_grow(&*definition, pages) })
         }
         // SAFETY: passed on.
         Growth::Stopped => Err(unsafe { (*cell).take_stop() }),
@@ -147,6 +143,21 @@ pub(crate) unsafe fn grow(cell: *mut StoreCell, definition: &mut VmMemory, pages
 pub(crate) fn out_of_bounds(what: &str, address: u64, len: usize, definition: &VmMemory) -> crate::Error {
     error!(
         OutOfBounds,
-        "{what} of {len} bytes at address {address} is out of bounds: the memory has {} bytes", definition.length
+        "{what} of {len} bytes at address {address} is out of bounds: the memory has {} bytes",
+        definition.length()
+    )
+}
+
+/// The error of a memory that did not grow by `pages`.
+///
+/// # Safety
+///
+/// The definition is that of a live memory.
+pub(crate) unsafe fn cannot_grow(definition: &VmMemory, pages: u64) -> crate::Error {
+    // SAFETY: passed on.
+    let now = definition.length() as u64 / unsafe { vm::owner(definition) }.ty().page_size();
+    error!(
+        Limit,
+        "a memory of {now} pages cannot grow by {pages}: its maximum, max_memory_pages, the store's limiter or the system forbids it"
     )
 }

@@ -75,7 +75,9 @@ impl<T: 'static> InstancePre<T> {
             keeps: Box::new((keeps, module.clone())),
             paranoid: engine.config().is_paranoid(),
         };
-        let pool = PoolHandle::new(recipe, engine.pool().clone(), store.is_none() && engine.config().keeps_slots());
+        // Others may hold a shared memory that an instance has made: the next one needs another.
+        let keeps_slots = store.is_none() && engine.config().keeps_slots() && !defines_shared_memory(module.info());
+        let pool = PoolHandle::new(recipe, engine.pool().clone(), keeps_slots);
         Ok(InstancePre { inner: Arc::new(Inner { pool, module: module.clone(), store }), _data: PhantomData })
     }
 
@@ -254,6 +256,10 @@ impl<T: 'static> InstancePre<T> {
     pub fn call_bytes(&self, data: T, func: &BytesFunc, input: &[u8]) -> Result<Vec<u8>> {
         self.fresh(data)?.call_bytes(func, input)
     }
+}
+
+fn defines_shared_memory(info: &ModuleInfo) -> bool {
+    info.memories[info.imported_memories as usize..].iter().any(|ty| ty.shared)
 }
 
 /// Checks what a module's memories and tables need at once against the engine's limits.

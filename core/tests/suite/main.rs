@@ -16,6 +16,7 @@
 //! Engines are paranoid (they compare each slot with its image after each reset, and abort on a difference) unless a
 //! test says why not.
 
+mod atomics;
 mod bytes;
 mod handles;
 mod hosts;
@@ -31,6 +32,7 @@ mod random;
 mod references;
 mod segments;
 mod shared;
+mod shared_memory;
 mod signals;
 mod simd;
 mod stack;
