@@ -37,7 +37,8 @@ pub struct MemorySettings {
 pub enum BoundsCheck {
     /// It faults: no index reaches beyond the inaccessible address space.
     Fault { reach: u64 },
-    /// The index is compared with the length. The `reach` bytes after the length are inaccessible.
+    /// The index is compared with the length. The `reach` bytes after the length are inaccessible. Never for memories that
+    /// other threads may grow.
     Index { reach: u64 },
     /// The whole address is compared. What lies beyond the length may be accessible.
     Whole,
@@ -84,6 +85,9 @@ impl MemoryPlan {
             BoundsCheck::Whole
         } else if covers_32_bits {
             BoundsCheck::Fault { reach: (reservation - MEMORY32_MAX_BYTES + guard).min(REACH_MAX) }
+        } else if ty.shared {
+            // Others may grow it between the comparison and the access: then what follows the length is accessible.
+            BoundsCheck::Whole
         } else {
             BoundsCheck::Index { reach: guard.min(REACH_MAX) }
         };
@@ -146,6 +150,7 @@ mod tests {
             for base in [MemoryType::new(1, Some(65_536)), MemoryType { maximum: Some(1 << 40), ..memory64() }] {
                 let plan = MemoryPlan::new(&MemoryType { shared: true, ..base }, settings);
                 assert_eq!((plan.map, plan.moves), (DirtyMap::None, false));
+                assert!(!matches!(plan.check, BoundsCheck::Index { .. }));
             }
         }
     }

@@ -291,6 +291,34 @@ fn whoever_sees_the_flag_sees_the_growth_before_it() {
 }
 
 #[test]
+fn an_access_out_of_bounds_hits_nothing_while_others_grow_the_memory() {
+    const PAGES: u64 = 4000;
+    for mode in MODES {
+        let memory = shared(&mode.engine(), 1, PAGES);
+        let pre = importing(
+            &memory,
+            "1 4000 shared",
+            r#"(func (export "store") (i32.store (i32.const 0x7000_0000) (i32.const -1)))
+               (func (export "add") (drop (i32.atomic.rmw.add (i32.const 0x7000_0000) (i32.const -1))))"#,
+        )
+        .unwrap();
+        let (store, add) = (pre.typed::<(), ()>("store").unwrap(), pre.typed::<(), ()>("add").unwrap());
+        // More threads than cores, so that some are interrupted halfway.
+        on_threads(8, |i| {
+            while memory.size() < PAGES {
+                match i {
+                    0 => drop(memory.grow(1)),
+                    _ => {
+                        traps(pre.call((), &store, ()), TrapCode::MemoryOutOfBounds);
+                        traps(pre.call((), &add, ()), TrapCode::MemoryOutOfBounds);
+                    }
+                }
+            }
+        });
+    }
+}
+
+#[test]
 fn bulk_operators_work_on_shared_memories_and_between_both_kinds() {
     for mode in MODES {
         let memory = shared(&mode.engine(), 1, 16);

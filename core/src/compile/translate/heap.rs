@@ -8,6 +8,8 @@
 //! | `Index` | `min(index, length)` takes the place of the index: it hits what follows the length | whole |
 //! | `Whole` | whole | whole |
 //!
+//! Shared memories have no `Index`: another thread may make accessible what follows the length that was read.
+//!
 //! "Whole" compares `index + offset + size` with the length, and puts null in the place of a bad address, where the access
 //! faults. Without signals a branch comes before it. A constant address below the memory's minimum needs no check.
 //!
