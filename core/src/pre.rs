@@ -26,8 +26,9 @@ use crate::vm::memory;
 
 /// A module with all imports resolved and checked.
 ///
-/// Cheap to clone, shared by all threads. When its imports are host functions only, instances come from warm slots: an
-/// instance costs little more than the calls into it.
+/// Cheap to clone, shared by all threads. When its imports are host functions and shared memories only, instances come from
+/// warm slots: an instance costs little more than the calls into it. Not when the module defines a shared memory: each
+/// instance makes one anew.
 pub struct InstancePre<T: 'static> {
     inner: Arc<Inner>,
     _data: PhantomData<fn(T)>,

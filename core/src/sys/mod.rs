@@ -3,6 +3,7 @@
 pub mod cpu;
 pub mod mapped;
 pub mod mmap;
+pub mod racy;
 pub mod signals;
 pub mod stack;
 

@@ -11,7 +11,7 @@
 //! through [`write`], [`fill`] or [`copy`].
 //!
 //! A memory that is shared (see [`shared`](super::shared)) may be read, written and grown by other threads at any time.
-//! So its length is atomic, its base and its place never change, and Rust touches its bytes as [`racy`] says.
+//! So its length is atomic, its base and its place never change, and Rust touches its bytes as [`racy`] does.
 //!
 //! Invariant: map bytes exist (are accessible) for at least every line of `0..length`.
 //!
@@ -26,12 +26,11 @@ use std::sync::{Mutex, MutexGuard};
 
 use super::limiter::{self, Growth, Resource};
 use super::parking::ParkingLot;
-use super::racy;
 use crate::artifact::info::MemoryType;
 use crate::artifact::layout::{DIRTY_LINE_BYTES, DIRTY_LINE_SHIFT, DIRTY_MAP_BYTES, VmMemory, VmStore};
 use crate::artifact::plan::{BoundsCheck, DirtyMap, MemoryPlan, MemorySettings};
 use crate::error::{Result, bail};
-use crate::sys::{mmap::Reservation, page_size};
+use crate::sys::{mmap::Reservation, page_size, racy};
 
 /// The runtime's record of a linear memory. Its [`VmMemory`] lies in the context of the instance that defines it, or beside
 /// it when it is shared.

@@ -30,7 +30,7 @@ pub struct SharedRecord {
 }
 
 // SAFETY: the definition is constant but for its length, which is atomic. Its pointers are to the record itself and to
-// address space that it owns, whose bytes are only touched as `racy` says.
+// address space that it owns, whose bytes are only touched as `sys::racy` does.
 unsafe impl Send for SharedRecord {}
 // SAFETY: as for Send.
 unsafe impl Sync for SharedRecord {}
@@ -149,7 +149,7 @@ impl Expected {
     ///
     /// The address is accessible, aligned, and in a shared memory.
     unsafe fn is_at(self, address: *mut u8) -> bool {
-        // SAFETY: passed on. Others touch the place with atomic accesses, or as `racy` says.
+        // SAFETY: passed on. Others touch the place with atomic accesses, or as `sys::racy` does.
         unsafe {
             match self {
                 Expected::Bits32(bits) => {
