@@ -9,10 +9,10 @@
 //! | `limits`, `limiter` | limits are kept, and say what they are |
 //! | `threads`, `leaks` | any thread may do anything that `Send` and `Sync` allow; nothing is left behind |
 //! | `simd` | vectors across every boundary, in what a reset undoes, and where the specification leaves a choice |
-//! | `atomics`, `shared_memory` | atomic operators against a model; memories that several threads and stores use at once |
 //! | `bytes`, `segments`, `linking` | the bytes convention; segments and start; what instances of a store share |
 //! | `linker` | what a linker offers beyond definitions one by one; calls without checks |
 //! | `references`, `tail_calls`, `wide` | typed function references, tail calls and wide arithmetic, through the public interface |
+//! | `atomics`, `shared_memory` | atomic operators against a model; memories that several threads and stores use at once |
 //!
 //! Engines are paranoid (they compare each slot with its image after each reset, and abort on a difference) unless a
 //! test says why not.
