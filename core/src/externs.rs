@@ -7,17 +7,20 @@ use crate::error::Result;
 use crate::func::Func;
 use crate::global::Global;
 use crate::memory::Memory;
+use crate::shared_memory::SharedMemory;
 use crate::store::StoreOpaque;
 use crate::table::Table;
 use crate::vm::instance::VmInstance;
 
-/// A function, memory, table or global of a store.
-#[derive(Clone, Copy, Debug)]
+/// A function, memory, table or global of a store, or a memory that is shared.
+#[derive(Clone, Debug)]
 pub enum Extern {
     Func(Func),
     Memory(Memory),
     Table(Table),
     Global(Global),
+    /// Belongs to no store, but to an engine.
+    SharedMemory(SharedMemory),
 }
 
 macro_rules! extern_from {
@@ -30,7 +33,7 @@ macro_rules! extern_from {
     )*};
 }
 
-extern_from!(Func, Memory, Table, Global);
+extern_from!(Func, Memory, Table, Global, SharedMemory);
 
 impl Extern {
     /// Entity `entity` of an instance of `store`. A function must be an escaped one, as exported ones are.
@@ -40,6 +43,10 @@ impl Extern {
                 let reference = instance.func_ref(index).expect("exported functions escape");
                 // SAFETY: the instance belongs to `store`.
                 Extern::Func(unsafe { Func::from_reference(reference, store) })
+            }
+            EntityIndex::Memory(index) if instance.module().info.memories[index as usize].shared => {
+                // SAFETY: the instance belongs to `store`, and holds the memory itself or through what it was made from.
+                Extern::SharedMemory(unsafe { SharedMemory::from_definition(instance.memory(index), store.engine()) })
             }
             EntityIndex::Memory(index) => {
                 // SAFETY: the instance belongs to `store`.
@@ -62,6 +69,7 @@ impl Extern {
             Extern::Memory(memory) => ExternType::Memory(memory.current_type(store)?),
             Extern::Table(table) => ExternType::Table(table.current_type(store)?),
             Extern::Global(global) => ExternType::Global(global.type_in(store)?),
+            Extern::SharedMemory(memory) => ExternType::Memory(memory.ty()),
         })
     }
 }

@@ -185,7 +185,7 @@ impl<T: 'static> Caller<'_, T> {
         Some(Extern::from_instance(instance, entity, self.store.opaque()))
     }
 
-    /// An exported memory of the calling instance.
+    /// An exported memory of the calling instance, unless it is shared.
     pub fn memory(&mut self, name: &str) -> Option<Memory> {
         match self.export(name)? {
             Extern::Memory(memory) => Some(memory),
@@ -201,7 +201,7 @@ impl<T: 'static> Caller<'_, T> {
         }
     }
 
-    /// The only memory, or the one exported as `memory`, whichever there is.
+    /// The only memory, or the one exported as `memory`, whichever there is, unless it is shared.
     pub fn default_memory(&mut self) -> Option<Memory> {
         self.memory("memory").or_else(|| {
             // SAFETY: as in `export`.

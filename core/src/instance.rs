@@ -8,6 +8,7 @@ use crate::func::{Func, TypedFunc};
 use crate::global::Global;
 use crate::memory::Memory;
 use crate::module::ModuleExport;
+use crate::shared_memory::SharedMemory;
 use crate::store::{AsContextMut, StoreOpaque};
 use crate::table::Table;
 use crate::val::WasmList;
@@ -91,10 +92,18 @@ impl Instance {
         func.typed(&mut store).map_err(|e| e.context(format_args!("`{name}`")))
     }
 
-    /// The exported memory of that name.
+    /// The exported memory of that name, unless it is shared.
     pub fn memory(&self, store: impl AsContextMut, name: &str) -> Option<Memory> {
         match self.export(store, name)? {
             Extern::Memory(memory) => Some(memory),
+            _ => None,
+        }
+    }
+
+    /// The exported shared memory of that name.
+    pub fn shared_memory(&self, store: impl AsContextMut, name: &str) -> Option<SharedMemory> {
+        match self.export(store, name)? {
+            Extern::SharedMemory(memory) => Some(memory),
             _ => None,
         }
     }

@@ -1,5 +1,6 @@
 //! [`Linker`]: names to host functions and other definitions.
 
+use std::any::Any;
 use std::collections::{HashMap, HashSet};
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::instance::Instance;
 use crate::memory::Memory;
 use crate::module::{ImportType, Module};
 use crate::pre::InstancePre;
+use crate::shared_memory::SharedMemory;
 use crate::store::{AsContextMut, StoreOpaque};
 use crate::table::Table;
 use crate::val::Val;
@@ -36,6 +38,7 @@ enum Definition {
         item: Extern,
         store: u64,
     },
+    Shared(SharedMemory),
 }
 
 impl<T: 'static> Clone for Linker<T> {
@@ -119,11 +122,12 @@ impl<T: 'static> Linker<T> {
         self.insert(module, name, Definition::Host(Arc::new(HostFunc::raw(ty, func))))
     }
 
-    /// Defines something that belongs to a store. Modules that import it can be instantiated in that store only.
+    /// Defines something that belongs to a store: modules that import it can be instantiated in that store only. Or a shared
+    /// memory, which belongs to none.
     ///
     /// # Errors
     ///
-    /// `Link` when the name is taken; `StaleHandle` when the item belongs to another store.
+    /// `Link` when the name is taken, or a shared memory is one of another engine; `StaleHandle` when the item belongs to another store.
     pub fn define(
         &mut self,
         mut store: impl AsContextMut<Data = T>,
@@ -132,7 +136,15 @@ impl<T: 'static> Linker<T> {
         item: impl Into<Extern>,
     ) -> Result<&mut Self> {
         let mut context = store.as_context_mut();
-        let item = item.into();
+        let item = match item.into() {
+            Extern::SharedMemory(memory) => {
+                if !Engine::same(memory.engine(), &self.engine) {
+                    bail!(Link, "the shared memory for `{module}.{name}` and the linker belong to different engines");
+                }
+                return self.insert(module, name, Definition::Shared(memory));
+            }
+            item => item,
+        };
         item.current_type(context.opaque())?;
         let store = context.opaque().id();
         self.insert(module, name, Definition::Store { item, store })
@@ -247,8 +259,8 @@ impl<T: 'static> Linker<T> {
     }
 
     /// Defines every import of a module that is not defined yet by a default: functions that return zeroes and null
-    /// references, globals of zero or null, memories and tables of their smallest size. All but functions belong to the
-    /// store.
+    /// references, globals of zero or null, memories and tables of their smallest size. All but functions and shared memories
+    /// belong to the store.
     ///
     /// # Errors
     ///
@@ -280,6 +292,7 @@ impl<T: 'static> Linker<T> {
                     continue;
                 }
                 ExternType::Global(ty) => Global::new(&mut store, *ty, default(ty.content)?)?.into(),
+                ExternType::Memory(ty) if ty.shared => SharedMemory::new(&self.engine, *ty)?.into(),
                 ExternType::Memory(ty) => Memory::new(&mut store, *ty)?.into(),
                 ExternType::Table(ty) => Table::new(&mut store, *ty, default(ValType::Ref(ty.element))?)?.into(),
             };
@@ -327,7 +340,7 @@ impl<T: 'static> Linker<T> {
             bail!(Link, "the module and the linker belong to different engines");
         }
         let mut imports = Vec::new();
-        let mut keeps: Vec<Arc<HostFunc>> = Vec::new();
+        let mut keeps: Vec<Arc<dyn Any + Send + Sync>> = Vec::new();
         let mut bound = None;
         for import in module.imports() {
             let what = format!("`{}.{}`", import.module, import.name);
@@ -348,6 +361,11 @@ impl<T: 'static> Linker<T> {
                     check(ExternType::Func(func.ty().clone()))?;
                     keeps.push(func.clone());
                     func.import()
+                }
+                Definition::Shared(memory) => {
+                    check(ExternType::Memory(memory.ty()))?;
+                    keeps.push(memory.record().clone());
+                    memory.import()
                 }
                 Definition::Store { item, store: owner } => {
                     let Some(store) = store.filter(|s| s.id() == *owner) else {
@@ -374,5 +392,6 @@ fn import_value(item: &Extern, store: &StoreOpaque) -> Result<ImportValue> {
         Extern::Memory(memory) => ImportValue::Memory(memory.raw(store)?),
         Extern::Table(table) => ImportValue::Table(table.raw(store)?),
         Extern::Global(global) => ImportValue::Global(global.raw(store)?, global.ty()),
+        Extern::SharedMemory(_) => bail!(Bug, "a shared memory among the items of a store"),
     })
 }

@@ -29,7 +29,7 @@ impl Memory {
     ///
     /// # Errors
     ///
-    /// `InvalidModule` when the type is impossible; `PoolExhausted` or `Os`: a host-made memory takes a slot.
+    /// `Unsupported` when the type is shared: see [`SharedMemory::new`](crate::SharedMemory::new). `InvalidModule` when the type is impossible; `PoolExhausted` or `Os`: a host-made memory takes a slot.
     pub fn new(store: impl AsContextMut, ty: MemoryType) -> Result<Self> {
         synthetic::memory(store, ty)
     }
@@ -56,7 +56,7 @@ impl Memory {
         let definition = self.definition(store)?;
         // SAFETY: the memory is alive with its store.
         let ty = unsafe { vm::owner(definition) }.ty();
-        Ok(MemoryType { minimum: definition.length as u64 / ty.page_size(), ..ty })
+        Ok(MemoryType { minimum: definition.length() as u64 / ty.page_size(), ..ty })
     }
 
     /// The type, with the current size as its minimum.
@@ -80,7 +80,7 @@ impl Memory {
 
     /// Size in bytes.
     pub fn data_size(&self, store: impl AsContext) -> Result<usize> {
-        Ok(self.definition(store.as_context().opaque())?.length)
+        Ok(self.definition(store.as_context().opaque())?.length())
     }
 
     /// All bytes, to read.
@@ -195,7 +195,7 @@ impl Memory {
         let store = context.opaque();
         let definition = self.raw(store)?;
         // SAFETY: the store is borrowed exclusively, and so is the memory.
-        unsafe { grow(store.cell_ptr(), &mut *definition, pages) }
+        unsafe { grow(store.cell_ptr(), definition, pages) }
     }
 }
 
@@ -204,17 +204,13 @@ impl Memory {
 /// # Safety
 ///
 /// The cell is open and this thread has it to itself; the memory belongs to it.
-pub(crate) unsafe fn grow(cell: *mut StoreCell, definition: &mut VmMemory, pages: u64) -> Result<u64> {
+pub(crate) unsafe fn grow(cell: *mut StoreCell, definition: *mut VmMemory, pages: u64) -> Result<u64> {
     // SAFETY: passed on.
     match unsafe { vm::grow((*cell).vm(), definition, pages) } {
         Growth::Done(old) => Ok(old),
         Growth::Failed => {
             // SAFETY: passed on.
-            let now = definition.length as u64 / unsafe { vm::owner(definition) }.ty().page_size();
-            bail!(
-                Limit,
-                "a memory of {now} pages cannot grow by {pages}: its maximum, max_memory_pages, the store's limiter or the system forbids it"
-            )
+            Err(unsafe { cannot_grow(&*definition, pages) })
         }
         // SAFETY: passed on.
         Growth::Stopped => Err(unsafe { (*cell).take_stop() }),
@@ -224,13 +220,31 @@ pub(crate) unsafe fn grow(cell: *mut StoreCell, definition: &mut VmMemory, pages
 pub(crate) fn out_of_bounds(what: &str, address: u64, len: usize, definition: &VmMemory) -> crate::Error {
     error!(
         OutOfBounds,
-        "{what} of {len} bytes at address {address} is out of bounds: the memory has {} bytes", definition.length
+        "{what} of {len} bytes at address {address} is out of bounds: the memory has {} bytes",
+        definition.length()
+    )
+}
+
+/// The error of a memory that did not grow by `pages`.
+///
+/// # Safety
+///
+/// The definition is that of a live memory.
+pub(crate) unsafe fn cannot_grow(definition: &VmMemory, pages: u64) -> crate::Error {
+    // SAFETY: passed on.
+    let now = definition.length() as u64 / unsafe { vm::owner(definition) }.ty().page_size();
+    error!(
+        Limit,
+        "a memory of {now} pages cannot grow by {pages}: its maximum, max_memory_pages, the store's limiter or the system forbids it"
     )
 }
 
 fn range_out_of_bounds(what: &str, range: &Range<u64>, definition: &VmMemory) -> crate::Error {
     error!(
         OutOfBounds,
-        "{what} {:#x}..{:#x} is out of bounds: the memory has {:#x} bytes", range.start, range.end, definition.length
+        "{what} {:#x}..{:#x} is out of bounds: the memory has {:#x} bytes",
+        range.start,
+        range.end,
+        definition.length()
     )
 }

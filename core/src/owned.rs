@@ -139,7 +139,7 @@ impl<T: 'static> OwnedInstance<T> {
     pub fn memory_size(&self, memory: &ExportMemory) -> Result<u64> {
         let definition = memory.definition(&self.lease().slot().instance)?;
         // SAFETY: the memory is alive with the instance.
-        Ok(unsafe { (*definition).length } as u64)
+        Ok(unsafe { (*definition).length() } as u64)
     }
 
     /// Copies bytes out of a memory.
@@ -178,7 +178,7 @@ impl<T: 'static> OwnedInstance<T> {
     pub fn memory_grow(&mut self, memory: &ExportMemory, pages: u64) -> Result<u64> {
         let definition = memory.definition(&self.lease().slot().instance)?;
         // SAFETY: the memory is alive with the instance, which is borrowed exclusively.
-        unsafe { crate::memory::grow(self.cell.as_ptr(), &mut *definition, pages) }
+        unsafe { crate::memory::grow(self.cell.as_ptr(), definition, pages) }
     }
 }
 

@@ -26,8 +26,9 @@ use crate::vm::memory;
 
 /// A module with all imports resolved and checked.
 ///
-/// Cheap to clone, shared by all threads. When its imports are host functions only, instances come from warm slots: an
-/// instance costs little more than the calls into it.
+/// Cheap to clone, shared by all threads. When its imports are host functions and shared memories only, instances come from
+/// warm slots: an instance costs little more than the calls into it. Not when the module defines a shared memory: each
+/// instance makes one anew.
 pub struct InstancePre<T: 'static> {
     inner: Arc<Inner>,
     _data: PhantomData<fn(T)>,
@@ -75,7 +76,9 @@ impl<T: 'static> InstancePre<T> {
             keeps: Box::new((keeps, module.clone())),
             paranoid: engine.config().is_paranoid(),
         };
-        let pool = PoolHandle::new(recipe, engine.pool().clone(), store.is_none() && engine.config().keeps_slots());
+        // Others may hold a shared memory that an instance has made: the next one needs another.
+        let keeps_slots = store.is_none() && engine.config().keeps_slots() && !defines_shared_memory(module.info());
+        let pool = PoolHandle::new(recipe, engine.pool().clone(), keeps_slots);
         Ok(InstancePre { inner: Arc::new(Inner { pool, module: module.clone(), store }), _data: PhantomData })
     }
 
@@ -254,6 +257,10 @@ impl<T: 'static> InstancePre<T> {
     pub fn call_bytes(&self, data: T, func: &BytesFunc, input: &[u8]) -> Result<Vec<u8>> {
         self.fresh(data)?.call_bytes(func, input)
     }
+}
+
+fn defines_shared_memory(info: &ModuleInfo) -> bool {
+    info.memories[info.imported_memories as usize..].iter().any(|ty| ty.shared)
 }
 
 /// Checks what a module's memories and tables need at once against the engine's limits.

@@ -38,8 +38,11 @@ pub(crate) fn func<T: 'static>(mut store: impl AsContextMut<Data = T>, func: Hos
 /// A memory of the store.
 pub(crate) fn memory<T: 'static>(mut store: impl AsContextMut<Data = T>, ty: MemoryType) -> Result<Memory> {
     let mut encoder = Encoder::new(&store.as_context_mut().engine(), [])?;
-    if ty.shared || !matches!(ty.page_size_log2, 0 | 16) {
-        bail!(Unsupported, "host-made memories that are shared, or whose pages have neither 1 nor 65536 bytes");
+    if ty.shared {
+        bail!(Unsupported, "a shared memory belongs to no store: use SharedMemory::new");
+    }
+    if !matches!(ty.page_size_log2, 0 | 16) {
+        bail!(Unsupported, "host-made memories whose pages have neither 1 nor 65536 bytes");
     }
     let mut memory = [vec![1], limits(ty.minimum, ty.maximum, ty.memory64)].concat();
     if ty.page_size_log2 != 16 {

@@ -279,6 +279,11 @@ impl MemoryType {
         MemoryType { minimum, maximum, memory64: false, shared: false, page_size_log2: 16 }
     }
 
+    /// A memory that threads share, with 32-bit addresses and pages of 65 536 bytes.
+    pub const fn shared(minimum: u64, maximum: u64) -> Self {
+        MemoryType { shared: true, ..MemoryType::new(minimum, Some(maximum)) }
+    }
+
     /// Size of a page in bytes.
     pub const fn page_size(&self) -> u64 {
         1 << self.page_size_log2

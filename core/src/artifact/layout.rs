@@ -7,10 +7,10 @@
 //!  VmContext ──► +-------------------------------+ 0
 //!                | header (VmContext)            |
 //!                | function imports              | VmFunctionImport × n      template, never written by wasm
-//!                | memory imports                | *mut VmMemory × n
+//!                | memories' places              | *mut VmMemory × n         imported, then defined ones
 //!                | table imports                 | *mut VmTable × n
 //!                | global imports                | *mut VmGlobal × n
-//!                | memories                      | VmMemory × n
+//!                | memories                      | VmMemory × n              unused where the memory is shared
 //!                | tables                        | VmTable × n
 //!                | constant globals              | VmGlobal × n              template, never written by wasm
 //!                | mutable globals               | VmGlobal × n              one block: reset is one memcpy
@@ -26,6 +26,7 @@
 
 use std::ffi::c_void;
 use std::mem::{offset_of, size_of};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::info::ModuleInfo;
 
@@ -105,12 +106,25 @@ pub struct VmFunctionImport {
 pub struct VmMemory {
     /// First byte of the memory. Changes only when the memory grows, and only if its plan says that it moves.
     pub base: *mut u8,
-    /// Current size in bytes.
-    pub length: usize,
+    /// Current size in bytes. Other threads may grow a memory that is shared; it never shrinks then.
+    pub length: AtomicUsize,
     /// The runtime's own record of the memory; compiled code never looks inside.
     pub owner: *mut c_void,
     /// First byte of the dirty map, one byte for each line; null when writes are not tracked. Changes with the base.
     pub map: *mut u8,
+}
+
+impl VmMemory {
+    /// Current size in bytes. All of it is accessible to whoever has seen it.
+    #[inline(always)]
+    pub fn length(&self) -> usize {
+        self.length.load(Ordering::Acquire)
+    }
+
+    #[inline(always)]
+    pub fn set_length(&self, bytes: usize) {
+        self.length.store(bytes, Ordering::Release);
+    }
 }
 
 /// A table of `funcref` (`*const VmFuncRef` or 0) or `externref` (arena index plus one, or 0), 8 bytes each.
@@ -185,6 +199,26 @@ pub struct VmBuiltins {
     pub memory_init:
         unsafe extern "C" fn(context: *mut VmContext, memory: u32, segment: u32, dst: u64, src: u32, len: u32) -> u32,
     pub data_drop: unsafe extern "C" fn(context: *mut VmContext, segment: u32),
+    /// Of these three, the low half of what they return is the result, and the high half 0 or a trap code. An access is at
+    /// `index + offset`; a timeout is in nanoseconds, and endless if it is negative as a signed number.
+    pub memory_atomic_notify:
+        unsafe extern "C" fn(context: *mut VmContext, memory: u32, index: u64, offset: u64, count: u32) -> u64,
+    pub memory_atomic_wait32: unsafe extern "C" fn(
+        context: *mut VmContext,
+        memory: u32,
+        index: u64,
+        offset: u64,
+        expected: u32,
+        timeout: i64,
+    ) -> u64,
+    pub memory_atomic_wait64: unsafe extern "C" fn(
+        context: *mut VmContext,
+        memory: u32,
+        index: u64,
+        offset: u64,
+        expected: u64,
+        timeout: i64,
+    ) -> u64,
     pub table_grow: unsafe extern "C" fn(context: *mut VmContext, table: u32, delta: u64, init: u64) -> u64,
     pub table_fill: unsafe extern "C" fn(context: *mut VmContext, table: u32, dst: u64, value: u64, len: u64) -> u32,
     pub table_copy: unsafe extern "C" fn(
@@ -204,7 +238,7 @@ pub struct VmBuiltins {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ContextLayout {
     function_imports: u32,
-    memory_imports: u32,
+    memory_pointers: u32,
     table_imports: u32,
     global_imports: u32,
     memories: u32,
@@ -233,7 +267,7 @@ impl ContextLayout {
         let mutable = info.defined_globals().filter(|g| g.mutable).count();
         let constant = info.defined_globals().count() - mutable;
         let function_imports = part(info.imported_functions as usize, size_of::<VmFunctionImport>(), 8);
-        let memory_imports = part(info.imported_memories as usize, 8, 8);
+        let memory_pointers = part(info.memories.len(), 8, 8);
         let table_imports = part(info.imported_tables as usize, 8, 8);
         let global_imports = part(info.imported_globals as usize, 8, 8);
         let memories = part(info.memories.len() - info.imported_memories as usize, size_of::<VmMemory>(), 8);
@@ -245,7 +279,7 @@ impl ContextLayout {
         let size = part(0, 0, 16);
         ContextLayout {
             function_imports,
-            memory_imports,
+            memory_pointers,
             table_imports,
             global_imports,
             memories,
@@ -264,9 +298,9 @@ impl ContextLayout {
         self.function_imports + index * size_of::<VmFunctionImport>() as u32
     }
 
-    /// Offset of the pointer to imported memory `index`.
-    pub fn memory_import(&self, index: u32) -> u32 {
-        self.memory_imports + index * 8
+    /// Offset of the pointer to memory `index` of the module's index space.
+    pub fn memory_pointer(&self, index: u32) -> u32 {
+        self.memory_pointers + index * 8
     }
 
     /// Offset of the pointer to imported table `index`.
@@ -279,7 +313,7 @@ impl ContextLayout {
         self.global_imports + index * 8
     }
 
-    /// Offset of the [`VmMemory`] of the `index`-th memory that the module defines.
+    /// Offset of the [`VmMemory`] of the `index`-th memory that the module defines, unless that is shared.
     pub fn defined_memory(&self, index: u32) -> u32 {
         self.memories + index * size_of::<VmMemory>() as u32
     }

@@ -5,8 +5,8 @@
 //!               ▲ base
 //! ```
 //!
-//! Invariant: what code relies on depends on the type's index width and page size and on the settings, which all agree
-//! between an import and what is imported. Of the limits, code may use only that a memory is never smaller than the
+//! Invariant: what code relies on depends on the type's index width and page size, on whether it is shared, and on the
+//! settings, which all agree between an import and what is imported. Of the limits, code may use only that a memory is never smaller than the
 //! minimum and never larger than the maximum of any type it is imported as.
 
 use super::info::MemoryType;
@@ -46,7 +46,8 @@ impl MemorySettings {
 pub enum BoundsCheck {
     /// It faults: no index reaches beyond the inaccessible address space.
     Fault { reach: u64 },
-    /// The index is compared with the length. The `reach` bytes after the length are inaccessible.
+    /// The index is compared with the length. The `reach` bytes after the length are inaccessible. Never for memories that
+    /// other threads may grow.
     Index { reach: u64 },
     /// The whole address is compared. What lies beyond the length may be accessible.
     Whole,
@@ -79,7 +80,7 @@ pub struct MemoryPlan {
     pub guard: u64,
     pub check: BoundsCheck,
     pub map: DirtyMap,
-    /// Whether a memory may outgrow its reservation and then gets another base.
+    /// Whether a memory may outgrow its reservation and then gets another base. Never one that is shared.
     pub moves: bool,
 }
 
@@ -93,15 +94,21 @@ impl MemoryPlan {
             BoundsCheck::Whole
         } else if covers_32_bits {
             BoundsCheck::Fault { reach: (reservation - MEMORY32_MAX_BYTES + guard).min(REACH_MAX) }
+        } else if ty.shared {
+            // Others may grow it between the comparison and the access: then what follows the length is accessible.
+            BoundsCheck::Whole
         } else {
             BoundsCheck::Index { reach: guard.min(REACH_MAX) }
         };
-        let map = match (settings.tracked, covers_32_bits) {
+        // Nobody resets what threads share.
+        let map = match (settings.tracked && !ty.shared, covers_32_bits) {
             (false, _) => DirtyMap::None,
             (true, true) => DirtyMap::Below,
             (true, false) => DirtyMap::Pointer,
         };
-        MemoryPlan { reservation, guard, check, map, moves: ty.maximum_bytes() > reservation }
+        // Address space for all that a shared memory may become is reserved at once.
+        let moves = !ty.shared && ty.maximum_bytes() > reservation;
+        MemoryPlan { reservation, guard, check, map, moves }
     }
 }
 
@@ -147,9 +154,21 @@ mod tests {
     }
 
     #[test]
+    fn shared_memories_stay_where_they_are_and_are_not_marked() {
+        for settings in [DEFAULT, MemorySettings { reservation: 0, ..DEFAULT }] {
+            for base in [MemoryType::new(1, Some(65_536)), MemoryType { maximum: Some(1 << 40), ..memory64() }] {
+                let plan = MemoryPlan::new(&MemoryType { shared: true, ..base }, settings);
+                assert_eq!((plan.map, plan.moves), (DirtyMap::None, false));
+                assert!(!matches!(plan.check, BoundsCheck::Index { .. }));
+            }
+        }
+    }
+
+    #[test]
     fn an_importers_plan_agrees_with_that_of_any_memory_it_may_get() {
         for settings in [DEFAULT, MemorySettings { reservation: 1 << 20, ..DEFAULT }] {
-            for base in [MemoryType::new(0, None), memory64()] {
+            let shared = MemoryType { shared: true, ..MemoryType::new(0, None) };
+            for base in [MemoryType::new(0, None), memory64(), shared] {
                 let importer = MemoryPlan::new(&base, settings);
                 for maximum in [1, 16, 17, 65_536] {
                     let given = MemoryPlan::new(&MemoryType { maximum: Some(maximum), ..base }, settings);

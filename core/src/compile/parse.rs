@@ -355,9 +355,6 @@ impl Sections {
 }
 
 fn memory_type(ty: &wasmparser::MemoryType) -> Result<MemoryType> {
-    if ty.shared {
-        bail!(Unsupported, "shared memory");
-    }
     Ok(MemoryType {
         minimum: ty.initial,
         maximum: ty.maximum,

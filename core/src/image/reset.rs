@@ -22,6 +22,7 @@ use crate::artifact::layout::{DIRTY_LINE_BYTES, DIRTY_SPILL_BYTES, MEMORY32_MAX_
 use crate::error::{Result, bail};
 use crate::vm::instance::VmInstance;
 use crate::vm::memory::{LinearMemory, dirty_map};
+use crate::vm::shared::InstanceMemory;
 
 /// Memories larger than this, which take 64-bit addresses, are rebuilt: most of them is never touched, and a guest could
 /// make the scan of its map take seconds.
@@ -30,6 +31,9 @@ const SCANNED_MAX_BYTES: usize = MEMORY32_MAX_BYTES as usize;
 /// Initial values of an instance's mutable globals. They belong to the slot: a `funcref` in them points into its context.
 #[derive(Debug, Default)]
 pub struct GlobalsImage(Box<[VmGlobal]>);
+
+/// Others may hold a shared memory that an instance has made, so that it cannot go back to its image.
+const SHARED: &str = "an instance that defines a shared memory was to be used again";
 
 /// Gives a new instance its image, and takes the image of its globals.
 ///
@@ -40,7 +44,7 @@ pub fn prepare(instance: &mut VmInstance, image: &InstanceImage) -> Result<Globa
     let module = instance.module().clone();
     for (memory, image) in instance.memories().iter().zip(image.make(&module.info)?) {
         if let Some(image) = image {
-            image.map(memory)?;
+            image.map(memory.linear())?;
         }
     }
     for i in 0..image.plan.tables.len() {
@@ -113,8 +117,9 @@ pub unsafe fn reset(instance: &mut VmInstance, image: &InstanceImage, globals: &
         (instance.module().info.imported_memories, instance.module().info.imported_tables);
     for (i, memory_image) in image.memories().iter().enumerate() {
         let definition = instance.memory(imported_memories + i as u32);
+        let InstanceMemory::Own(memory) = &instance.memories()[i] else { bail!(Bug, "{SHARED}") };
         // SAFETY: the definition of a memory that this instance defines.
-        unsafe { reset_memory(&instance.memories()[i], &mut *definition, memory_image.as_ref())? };
+        unsafe { reset_memory(memory, &*definition, memory_image.as_ref())? };
     }
     for i in 0..image.plan.tables.len() {
         let definition = instance.table(imported_tables + i as u32);
@@ -142,9 +147,9 @@ fn reset_table(instance: &mut VmInstance, image: &InstanceImage, index: usize) {
 ///
 /// Nobody uses the memory; `definition` is its own.
 #[inline]
-unsafe fn reset_memory(memory: &LinearMemory, definition: &mut VmMemory, image: Option<&MemoryImage>) -> Result<()> {
+unsafe fn reset_memory(memory: &LinearMemory, definition: &VmMemory, image: Option<&MemoryImage>) -> Result<()> {
     match dirty_map(definition) {
-        Some(map) if definition.length <= SCANNED_MAX_BYTES => {
+        Some(map) if definition.length() <= SCANNED_MAX_BYTES => {
             // SAFETY: the map is accessible for every line of the memory, and nobody else uses it.
             let map = unsafe { &mut *map };
             // SAFETY: runs are lines of the memory.
@@ -152,7 +157,7 @@ unsafe fn reset_memory(memory: &LinearMemory, definition: &mut VmMemory, image: 
         }
         _ => rebuild(memory, image)?,
     }
-    if definition.length > memory.minimum_bytes() {
+    if definition.length() > memory.minimum_bytes() {
         memory.shrink_to_minimum(definition)?;
     }
     Ok(())
@@ -213,7 +218,7 @@ fn runs_of_words(words: &mut [u64], line: usize, found: &mut impl FnMut(Range<us
 #[inline]
 unsafe fn restore(definition: &VmMemory, lines: Range<usize>, image: Option<&MemoryImage>) {
     let start = lines.start * DIRTY_LINE_BYTES;
-    let end = (lines.end * DIRTY_LINE_BYTES + DIRTY_SPILL_BYTES - 1).min(definition.length);
+    let end = (lines.end * DIRTY_LINE_BYTES + DIRTY_SPILL_BYTES - 1).min(definition.length());
     let piece = |range: Range<usize>, bytes: Option<&[u8]>| {
         // SAFETY: `range` lies in the memory.
         unsafe {
@@ -252,14 +257,10 @@ pub unsafe fn check(instance: &mut VmInstance, image: &InstanceImage, globals: &
     for (i, memory_image) in image.memories().iter().enumerate() {
         // SAFETY: the definition of a memory that this instance defines.
         let definition = unsafe { &*instance.memory(module.info.imported_memories + i as u32) };
-        let memory = &instance.memories()[i];
-        if definition.length != memory.minimum_bytes() {
-            bail!(
-                Bug,
-                "memory {i} has {} bytes after a reset; a fresh one has {}",
-                definition.length,
-                memory.minimum_bytes()
-            );
+        let memory = instance.memories()[i].linear();
+        let length = definition.length();
+        if length != memory.minimum_bytes() {
+            bail!(Bug, "memory {i} has {} bytes after a reset; a fresh one has {}", length, memory.minimum_bytes());
         }
         // SAFETY: the map is accessible for the whole memory.
         let map = dirty_map(definition).map_or(&[][..], |map| unsafe { &*map });
@@ -279,8 +280,8 @@ pub unsafe fn check(instance: &mut VmInstance, image: &InstanceImage, globals: &
             }
         };
         match memory_image {
-            Some(image) => image.pieces(0..definition.length, compare),
-            None => compare(0..definition.length, None),
+            Some(image) => image.pieces(0..length, compare),
+            None => compare(0..length, None),
         }
         if let Some(range) = differs {
             bail!(Bug, "memory {i} differs from its image somewhere in {range:?} after a reset");

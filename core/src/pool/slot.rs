@@ -25,8 +25,8 @@ pub struct SlotRecipe {
     pub paranoid: bool,
 }
 
-// SAFETY: `imports` points to host functions that `keeps` owns and that are Send + Sync, or into a store; then the pool
-// that holds the recipe is used only together with that store.
+// SAFETY: `imports` points to host functions and shared memories that `keeps` owns and that are Send + Sync, or into a
+// store; then the pool that holds the recipe is used only together with that store.
 unsafe impl Send for SlotRecipe {}
 // SAFETY: as for Send; a recipe is immutable.
 unsafe impl Sync for SlotRecipe {}

@@ -22,7 +22,7 @@ pub struct WarmPool {
     shards: [Shard; SHARDS],
     recipe: SlotRecipe,
     engine: Arc<EnginePool>,
-    /// Whether slots are kept for the next tenant. Not when imports belong to a store.
+    /// Whether slots are kept for the next tenant. Not when imports belong to a store, or instances make shared memories.
     keeps_slots: bool,
 }
 

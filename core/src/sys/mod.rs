@@ -4,6 +4,7 @@ pub mod cpu;
 pub mod mapped;
 pub mod mmap;
 pub mod profile;
+pub mod racy;
 pub mod signals;
 pub mod stack;
 

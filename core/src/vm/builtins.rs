@@ -3,7 +3,10 @@
 //!
 //! None of them may panic: they are called from compiled code, through which a panic must not unwind.
 
+use std::time::Duration;
+
 use super::instance::VmInstance;
+use super::shared::{self, Expected};
 use super::{memory, table, unwind};
 use crate::artifact::info::{ElementSegment, Elements};
 use crate::artifact::layout::{VmBuiltins, VmContext};
@@ -17,6 +20,9 @@ pub static BUILTINS: VmBuiltins = VmBuiltins {
     memory_fill,
     memory_init,
     data_drop,
+    memory_atomic_notify,
+    memory_atomic_wait32,
+    memory_atomic_wait64,
     table_grow,
     table_fill,
     table_copy,
@@ -42,7 +48,7 @@ unsafe extern "C" fn memory_grow(context: *mut VmContext, index: u32, delta: u64
     // SAFETY: see above.
     unsafe {
         let definition = VmInstance::from_context(context).memory(index);
-        memory::grow((*context).store, &mut *definition, delta).to_builtin()
+        memory::grow((*context).store, definition, delta).to_builtin()
     }
 }
 
@@ -77,6 +83,72 @@ unsafe extern "C" fn memory_init(
 unsafe extern "C" fn data_drop(context: *mut VmContext, segment: u32) {
     // SAFETY: see above.
     unsafe { VmInstance::from_context(context).drop_data_segment(segment) };
+}
+
+/// The result in the low half, or a trap code in the high half.
+fn result_or_trap(result: Result<u32, TrapCode>) -> u64 {
+    match result {
+        Ok(value) => u64::from(value),
+        Err(code) => u64::from(code.code()) << 32,
+    }
+}
+
+unsafe extern "C" fn memory_atomic_notify(
+    context: *mut VmContext,
+    index: u32,
+    address: u64,
+    offset: u64,
+    count: u32,
+) -> u64 {
+    // SAFETY: see above.
+    result_or_trap(unsafe {
+        let definition = VmInstance::from_context(context).memory(index);
+        shared::notify(&*definition, address, offset, count)
+    })
+}
+
+/// # Safety
+///
+/// See above. The thread may sleep for long: what it waits in belongs to its store all the time.
+unsafe fn wait(
+    context: *mut VmContext,
+    index: u32,
+    address: u64,
+    offset: u64,
+    expected: Expected,
+    timeout: i64,
+) -> u64 {
+    let timeout = u64::try_from(timeout).ok().map(Duration::from_nanos);
+    // SAFETY: see above.
+    let result = unsafe {
+        let definition = VmInstance::from_context(context).memory(index);
+        shared::wait(&*definition, address, offset, expected, timeout)
+    };
+    result_or_trap(result.map(|result| result as u32))
+}
+
+unsafe extern "C" fn memory_atomic_wait32(
+    context: *mut VmContext,
+    index: u32,
+    address: u64,
+    offset: u64,
+    expected: u32,
+    timeout: i64,
+) -> u64 {
+    // SAFETY: see above.
+    unsafe { wait(context, index, address, offset, Expected::Bits32(expected), timeout) }
+}
+
+unsafe extern "C" fn memory_atomic_wait64(
+    context: *mut VmContext,
+    index: u32,
+    address: u64,
+    offset: u64,
+    expected: u64,
+    timeout: i64,
+) -> u64 {
+    // SAFETY: see above.
+    unsafe { wait(context, index, address, offset, Expected::Bits64(expected), timeout) }
 }
 
 unsafe extern "C" fn table_grow(context: *mut VmContext, index: u32, delta: u64, init: u64) -> u64 {

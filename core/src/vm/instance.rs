@@ -14,8 +14,8 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use super::builtins::BUILTINS;
-use super::memory::LinearMemory;
 use super::module::VmModule;
+use super::shared::InstanceMemory;
 use super::table::TableStorage;
 use crate::artifact::info::{ConstOp, GlobalType, SegmentMode};
 use crate::artifact::layout::{
@@ -63,7 +63,7 @@ pub struct InstanceLimits {
 pub struct VmInstance {
     context: NonNull<VmContext>,
     module: Arc<VmModule>,
-    memories: Box<[LinearMemory]>,
+    memories: Box<[InstanceMemory]>,
     tables: Box<[TableStorage]>,
     /// Types of the imported globals, in order.
     imported_globals: Vec<GlobalType>,
@@ -105,7 +105,7 @@ impl VmInstance {
         let info = &module.info;
         let memories = info.memories[info.imported_memories as usize..]
             .iter()
-            .map(|&ty| LinearMemory::new(ty, limits.memories, limits.memory_bytes))
+            .map(|&ty| InstanceMemory::new(ty, limits.memories, limits.memory_bytes))
             .collect::<Result<Box<[_]>>>()?;
         let tables = info.tables[info.imported_tables as usize..]
             .iter()
@@ -140,11 +140,7 @@ impl VmInstance {
         }
         instance.fill_imports(imports)?;
         instance.fill_function_references()?;
-        for i in 0..instance.memories.len() {
-            let definition = instance.memories[i].fresh_definition();
-            // SAFETY: the place belongs to this context.
-            unsafe { instance.part::<VmMemory>(instance.module.layout.defined_memory(i as u32)).write(definition) };
-        }
+        instance.place_memories();
         for i in 0..instance.tables.len() {
             let definition = instance.tables[i].definition();
             // SAFETY: the place belongs to this context.
@@ -185,7 +181,7 @@ impl VmInstance {
                     unsafe { place.write(function) };
                 }
                 ImportValue::Memory(memory) => {
-                    let place = self.part::<*mut VmMemory>(layout.memory_import(next(&mut memories)));
+                    let place = self.part::<*mut VmMemory>(layout.memory_pointer(next(&mut memories)));
                     // SAFETY: see above.
                     unsafe { place.write(memory) };
                 }
@@ -203,6 +199,25 @@ impl VmInstance {
             }
         }
         Ok(())
+    }
+
+    /// Fills in the definitions of the memories that are the instance's own, and the places of all that it defines.
+    fn place_memories(&mut self) {
+        let layout = &self.module.layout;
+        for (i, memory) in self.memories.iter().enumerate() {
+            let place = match memory {
+                InstanceMemory::Own(memory) => {
+                    let place = self.part::<VmMemory>(layout.defined_memory(i as u32));
+                    // SAFETY: the place belongs to this context.
+                    unsafe { place.write(memory.fresh_definition()) };
+                    place
+                }
+                InstanceMemory::Shared(record) => record.as_definition(),
+            };
+            let index = self.module.info.imported_memories + i as u32;
+            // SAFETY: the place belongs to this context.
+            unsafe { self.part::<*mut VmMemory>(layout.memory_pointer(index)).write(place) };
+        }
     }
 
     /// Thousands of functions may be referred to, each by a few words that depend on its index, its type and the instance.
@@ -319,7 +334,7 @@ impl VmInstance {
     }
 
     /// Memories that the instance defines, in order.
-    pub fn memories(&self) -> &[LinearMemory] {
+    pub fn memories(&self) -> &[InstanceMemory] {
         &self.memories
     }
 
@@ -341,13 +356,8 @@ impl VmInstance {
 
     /// Memory `index` of the module's index space.
     pub fn memory(&self, index: u32) -> *mut VmMemory {
-        let imported = self.module.info.imported_memories;
-        if index < imported {
-            // SAFETY: imports are filled in `new`.
-            unsafe { *self.part::<*mut VmMemory>(self.module.layout.memory_import(index)) }
-        } else {
-            self.part(self.module.layout.defined_memory(index - imported))
-        }
+        // SAFETY: places are filled in `new`.
+        unsafe { *self.part::<*mut VmMemory>(self.module.layout.memory_pointer(index)) }
     }
 
     /// Table `index` of the module's index space.

@@ -10,6 +10,9 @@
 //! outgrows its capacity moves to another reservation, if the plan lets it. All writers other than compiled code go
 //! through [`write`], [`fill`] or [`copy`].
 //!
+//! A memory that is shared (see [`shared`](super::shared)) may be read, written and grown by other threads at any time.
+//! So its length is atomic, its base and its place never change, and Rust touches its bytes as [`racy`] does.
+//!
 //! Invariant: map bytes exist (are accessible) for at least every line of `0..length`.
 //!
 //! Invariant: bytes from the length on are zero, or inaccessible and zero. With `BoundsCheck::Whole` they may be
@@ -18,16 +21,19 @@
 use std::ffi::c_void;
 use std::ops::Range;
 use std::ptr;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, MutexGuard};
 
 use super::limiter::{self, Growth, Resource};
+use super::parking::ParkingLot;
 use crate::artifact::info::MemoryType;
 use crate::artifact::layout::{DIRTY_LINE_BYTES, DIRTY_LINE_SHIFT, DIRTY_MAP_BYTES, VmMemory, VmStore};
 use crate::artifact::plan::{BoundsCheck, DirtyMap, MemoryPlan, MemorySettings};
 use crate::error::{Result, bail};
-use crate::sys::{mmap::Reservation, page_size};
+use crate::sys::{mmap::Reservation, page_size, racy};
 
-/// The runtime's record of a linear memory that some instance defines. Its [`VmMemory`] lies in that instance's context.
+/// The runtime's record of a linear memory. Its [`VmMemory`] lies in the context of the instance that defines it, or beside
+/// it when it is shared.
 #[derive(Debug)]
 pub struct LinearMemory {
     ty: MemoryType,
@@ -37,6 +43,8 @@ pub struct LinearMemory {
     limit_bytes: usize,
     /// Taken to grow, and while nobody runs.
     space: Mutex<Space>,
+    /// Where threads wait, if the memory is shared.
+    parking: Option<ParkingLot>,
 }
 
 /// Where a memory lies.
@@ -141,6 +149,7 @@ impl LinearMemory {
         }
         let capacity = match plan.check {
             BoundsCheck::Fault { .. } => plan.reservation,
+            _ if ty.shared => limit,
             BoundsCheck::Index { .. } | BoundsCheck::Whole => plan.reservation.min(limit).max(minimum),
         };
         let mut space = Space::new(&plan, capacity as usize)?;
@@ -151,6 +160,7 @@ impl LinearMemory {
             minimum_bytes: minimum as usize,
             limit_bytes: limit as usize,
             space: Mutex::new(space),
+            parking: ty.shared.then(ParkingLot::default),
         })
     }
 
@@ -161,6 +171,11 @@ impl LinearMemory {
     /// The declared type.
     pub fn ty(&self) -> MemoryType {
         self.ty
+    }
+
+    /// Where threads wait, if the memory is shared.
+    pub fn parking(&self) -> Option<&ParkingLot> {
+        self.parking.as_ref()
     }
 
     /// Size of a fresh memory in bytes.
@@ -174,7 +189,7 @@ impl LinearMemory {
         let space = self.space();
         VmMemory {
             base: space.base(),
-            length: self.minimum_bytes(),
+            length: AtomicUsize::new(self.minimum_bytes()),
             owner: ptr::from_ref(self).cast::<c_void>().cast_mut(),
             map: space.map(),
         }
@@ -209,23 +224,31 @@ impl LinearMemory {
     ///
     /// `Os` when the system refuses; the memory must not be used any more then.
     #[cold]
-    pub fn shrink_to_minimum(&self, definition: &mut VmMemory) -> Result<()> {
+    pub fn shrink_to_minimum(&self, definition: &VmMemory) -> Result<()> {
         if self.plan.check != BoundsCheck::Whole {
             self.space().decommit(self.minimum_bytes)?;
         }
-        definition.length = self.minimum_bytes;
+        definition.set_length(self.minimum_bytes);
         Ok(())
     }
 
-    /// Grows by `delta` pages. Returns the old size in pages, or `None` when a limit or the system forbids it; then the
-    /// memory is as it was.
-    fn grow(&self, definition: &mut VmMemory, delta: u64) -> Option<u64> {
-        let old = definition.length;
+    /// Grows by `delta` pages from `old` bytes. `None` when a limit or the system forbids it, `Some(false)` when the memory has
+    /// another size by now; then it is as it was.
+    ///
+    /// # Safety
+    ///
+    /// The definition is the memory's own. If the memory is not shared, no other thread uses it, and nobody has a reference
+    /// to the definition.
+    unsafe fn grow(&self, definition: *mut VmMemory, old: usize, delta: u64) -> Option<bool> {
         let new = usize::try_from(delta.checked_mul(self.ty.page_size())?).ok()?.checked_add(old)?;
+        let mut space = self.space();
+        // SAFETY: the definition is alive; a length is atomic.
+        if unsafe { (*definition).length() } != old {
+            return Some(false);
+        }
         if new > self.limit_bytes {
             return None;
         }
-        let mut space = self.space();
         if new <= space.capacity {
             space.commit(new).ok()?;
         } else {
@@ -238,12 +261,16 @@ impl LinearMemory {
             next.commit(new).ok()?;
             // SAFETY: the memory lies in `space`, and whoever grows it has it to itself.
             unsafe { next.take_over(&space, old) };
-            definition.base = next.base();
-            definition.map = next.map();
+            // SAFETY: only memories that are not shared move, and nobody has a reference to the definition.
+            unsafe {
+                (*definition).base = next.base();
+                (*definition).map = next.map();
+            }
             *space = next;
         }
-        definition.length = new;
-        Some(old as u64 / self.ty.page_size())
+        // SAFETY: the definition is alive; a length is atomic.
+        unsafe { (*definition).set_length(new) };
+        Some(true)
     }
 }
 
@@ -251,14 +278,24 @@ impl LinearMemory {
 /// the last line are zeroes.
 #[inline]
 pub fn dirty_map(definition: &VmMemory) -> Option<*mut [u64]> {
-    let words = definition.length.div_ceil(DIRTY_LINE_BYTES * 8);
+    let words = definition.length().div_ceil(DIRTY_LINE_BYTES * 8);
     (!definition.map.is_null()).then(|| ptr::slice_from_raw_parts_mut(definition.map.cast(), words))
 }
 
 /// Checks that `len` bytes at `address` lie in the memory.
 fn in_bounds(definition: &VmMemory, address: u64, len: u64) -> Option<usize> {
     let end = address.checked_add(len)?;
-    (end <= definition.length as u64).then_some(address as usize)
+    (end <= definition.length() as u64).then_some(address as usize)
+}
+
+/// Whether other threads may use the memory at the same time.
+///
+/// # Safety
+///
+/// The definition is that of a live memory.
+unsafe fn is_shared(definition: &VmMemory) -> bool {
+    // SAFETY: passed on.
+    unsafe { owner(definition) }.parking.is_some()
 }
 
 /// Marks the lines of `len` bytes at `address`, which lie in the memory.
@@ -287,11 +324,17 @@ unsafe fn mark(definition: &VmMemory, address: usize, len: usize) {
 ///
 /// # Safety
 ///
-/// The definition is that of a live memory which no other thread writes.
+/// The definition is that of a live memory which is shared or which no other thread writes.
 pub unsafe fn read(definition: &VmMemory, address: u64, into: &mut [u8]) -> Option<()> {
     let at = in_bounds(definition, address, into.len() as u64)?;
     // SAFETY: the range was checked; `into` is not guest memory, of which no Rust reference exists.
-    unsafe { ptr::copy_nonoverlapping(definition.base.add(at), into.as_mut_ptr(), into.len()) };
+    unsafe {
+        let from = definition.base.add(at);
+        match is_shared(definition) {
+            false => ptr::copy_nonoverlapping(from, into.as_mut_ptr(), into.len()),
+            true => racy::copy(from, into.as_mut_ptr(), into.len()),
+        }
+    }
     Some(())
 }
 
@@ -299,13 +342,17 @@ pub unsafe fn read(definition: &VmMemory, address: u64, into: &mut [u8]) -> Opti
 ///
 /// # Safety
 ///
-/// The definition is that of a live memory which no other thread uses.
+/// The definition is that of a live memory which is shared or which no other thread uses.
 pub unsafe fn write(definition: &VmMemory, address: u64, bytes: &[u8]) -> Option<()> {
     let at = in_bounds(definition, address, bytes.len() as u64)?;
     // SAFETY: the range was checked; `bytes` may be anything but guest memory, of which no Rust reference exists.
     unsafe {
         mark(definition, at, bytes.len());
-        ptr::copy_nonoverlapping(bytes.as_ptr(), definition.base.add(at), bytes.len());
+        let to = definition.base.add(at);
+        match is_shared(definition) {
+            false => ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()),
+            true => racy::copy(bytes.as_ptr(), to, bytes.len()),
+        }
     }
     Some(())
 }
@@ -317,7 +364,7 @@ pub unsafe fn write(definition: &VmMemory, address: u64, bytes: &[u8]) -> Option
 /// The definition is that of a live memory, which nobody writes, grows or resets for `'a`.
 pub unsafe fn bytes<'a>(definition: &VmMemory) -> &'a [u8] {
     // SAFETY: `length` bytes from the base are accessible; none of them is written for `'a`.
-    unsafe { std::slice::from_raw_parts(definition.base, definition.length) }
+    unsafe { std::slice::from_raw_parts(definition.base, definition.length()) }
 }
 
 /// A part of a memory, marked as if all of it had been written.
@@ -345,7 +392,11 @@ pub unsafe fn fill(definition: &VmMemory, address: u64, byte: u8, len: u64) -> O
     // SAFETY: the range was checked.
     unsafe {
         mark(definition, at, len as usize);
-        ptr::write_bytes(definition.base.add(at), byte, len as usize);
+        let to = definition.base.add(at);
+        match is_shared(definition) {
+            false => ptr::write_bytes(to, byte, len as usize),
+            true => racy::fill(to, byte, len as usize),
+        }
     }
     Some(())
 }
@@ -358,10 +409,14 @@ pub unsafe fn fill(definition: &VmMemory, address: u64, byte: u8, len: u64) -> O
 pub unsafe fn copy(dst: &VmMemory, src: &VmMemory, to: u64, from: u64, len: u64) -> Option<()> {
     let to = in_bounds(dst, to, len)?;
     let from = in_bounds(src, from, len)?;
-    // SAFETY: both ranges were checked; they may overlap, which `ptr::copy` allows.
+    // SAFETY: both ranges were checked; they may overlap, which both ways of copying allow.
     unsafe {
         mark(dst, to, len as usize);
-        ptr::copy(src.base.add(from), dst.base.add(to), len as usize);
+        let (to, from, len) = (dst.base.add(to), src.base.add(from), len as usize);
+        match is_shared(dst) || is_shared(src) {
+            false => ptr::copy(from, to, len),
+            true => racy::copy_overlapping(from, to, len),
+        }
     }
     Some(())
 }
@@ -376,18 +431,37 @@ pub unsafe fn owner<'a>(definition: &VmMemory) -> &'a LinearMemory {
     unsafe { &*definition.owner.cast::<LinearMemory>() }
 }
 
-/// Grows a memory by `delta` pages if its type, the engine's limits and the store's limiter allow it. Sizes are in pages.
+/// Grows a memory by `delta` pages if its type, the engine's limits and the store's limiter allow it; without a store
+/// there is no limiter. Sizes are in pages.
 ///
 /// # Safety
 ///
-/// The definition is that of a live memory which no other thread uses; the store is open and used by this thread.
-pub unsafe fn grow(store: *mut VmStore, definition: &mut VmMemory, delta: u64) -> Growth {
+/// The definition is that of a live memory. If it is not shared, no other thread uses it, and nobody has a reference to the
+/// definition. The store is null or open and used by this thread.
+pub unsafe fn grow(store: *mut VmStore, definition: *mut VmMemory, delta: u64) -> Growth {
     // SAFETY: passed on.
-    let memory = unsafe { owner(definition) };
+    let memory = unsafe { owner(&*definition) };
     let page = memory.ty.page_size();
-    let current = definition.length as u64;
-    let desired = delta.checked_mul(page).and_then(|grown| grown.checked_add(current));
     let maximum = memory.ty.maximum.map(|pages| pages.saturating_mul(page));
-    // SAFETY: passed on.
-    unsafe { limiter::grow(store, Resource::Memory, (current, desired), maximum, || memory.grow(definition, delta)) }
+    loop {
+        // SAFETY: passed on.
+        let current = unsafe { (*definition).length() };
+        let desired = delta.checked_mul(page).and_then(|grown| grown.checked_add(current as u64));
+        let mut outrun = false;
+        let mut attempt = || {
+            // SAFETY: passed on.
+            outrun = !unsafe { memory.grow(definition, current, delta) }?;
+            Some(current as u64 / page)
+        };
+        let growth = if store.is_null() {
+            attempt().map_or(Growth::Failed, Growth::Done)
+        } else {
+            // SAFETY: passed on.
+            unsafe { limiter::grow(store, Resource::Memory, (current as u64, desired), maximum, attempt) }
+        };
+        // What the limiter has allowed was growth from another size: once more.
+        if !outrun {
+            return growth;
+        }
+    }
 }

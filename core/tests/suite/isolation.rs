@@ -349,7 +349,7 @@ fn all_kinds_of_globals_are_reset() {
         let instance = pre.instantiate(&mut store).unwrap();
         let all = instance.exports(&mut store).unwrap();
         let value = |store: &Store<()>, name: &str| {
-            let item = all.iter().find(|(n, _)| n == name).unwrap().1;
+            let item = all.iter().find(|(n, _)| n == name).unwrap().1.clone();
             let instar::Extern::Global(global) = item else { panic!("`{name}` is a global") };
             global.get(store).unwrap()
         };

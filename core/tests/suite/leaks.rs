@@ -1,7 +1,7 @@
 //! Nothing is left behind: memory, mappings and file descriptors stay level. Each test has a process of its own, since
 //! those are the process's.
 
-use instar::{Caller, Engine, ExternRef, Func, InstancePre, Linker, Memory, MemoryType, Store};
+use instar::{Caller, Engine, ExternRef, Func, InstancePre, Linker, Memory, MemoryType, SharedMemory, Store};
 
 use crate::kit::{alone, engine, module};
 
@@ -171,6 +171,41 @@ fn threads_that_come_and_go_leave_nothing_behind() {
                     scope.spawn(move || pre.call(String::new(), go, (i * 2 + n) as u32).is_ok());
                 }
             });
+        });
+    });
+}
+
+#[test]
+fn shared_memories_leave_nothing_behind() {
+    alone("leaks::shared_memories_leave_nothing_behind", || {
+        let engine = plain();
+        let text = r#"(module (memory (export "memory") 1 9 shared) (data (i32.const 0) "image")
+          (func (export "go") (result i32) (i32.store (i32.const 70000) (memory.grow (i32.const 1))) (memory.size)))"#;
+        let definer = Linker::<()>::new(&engine).instantiate_pre(&module(&engine, text)).unwrap();
+        let go = definer.typed::<(), u32>("go").unwrap();
+        let text = r#"(module (import "" "" (memory 1 9 shared))
+          (func (export "go") (result i32) (i32.atomic.store (i32.const 70000) (memory.grow (i32.const 1)))
+            (memory.atomic.wait32 (i32.const 0) (i32.const 0) (i64.const 1))))"#;
+        let importer = module(&engine, text);
+        level(200, 8_000, |i| {
+            let _ = definer.call((), &go, ());
+            let mut store = Store::new(&engine, ());
+            let instance = definer.instantiate(&mut store).unwrap();
+            let memories = [
+                SharedMemory::new(&engine, MemoryType::shared(1, 9)).unwrap(),
+                instance.shared_memory(&mut store, "memory").unwrap(),
+            ];
+            let mut linker = Linker::new(&engine);
+            linker.define(&mut store, "", "", memories[i % 2].clone()).unwrap();
+            let pre = linker.instantiate_pre(&importer).unwrap();
+            let _ = pre.call((), &pre.typed::<(), u32>("go").unwrap(), ());
+            let importing = pre.instantiate(&mut store).unwrap();
+            let _ = importing.typed_func::<(), u32>(&mut store, "go").unwrap().call(&mut store, ());
+            match i % 3 {
+                0 => drop((store, linker, pre, memories)),
+                1 => drop((memories, pre, linker, store)),
+                _ => drop((pre, memories, store, linker)),
+            }
         });
     });
 }

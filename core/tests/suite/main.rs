@@ -20,11 +20,13 @@
 //! | `bytes`, `segments`, `linking` | the bytes convention; segments and start; what instances of a store share |
 //! | `linker` | what a linker offers beyond definitions one by one; calls without checks |
 //! | `references`, `tail_calls`, `wide` | typed function references, tail calls and wide arithmetic, through the public interface |
+//! | `atomics`, `shared_memory` | atomic operators against a model; memories that several threads and stores use at once |
 //!
 //! Engines are paranoid (they compare each slot with its image after each reset, and abort on a difference) unless a
 //! test says why not.
 
 mod artifact;
+mod atomics;
 mod backtraces;
 mod bounds;
 mod bytes;
@@ -48,6 +50,7 @@ mod random;
 mod references;
 mod segments;
 mod shared;
+mod shared_memory;
 mod signals;
 mod simd;
 mod stack;

@@ -213,6 +213,11 @@ impl Side {
                     let there = there.collect::<Result<Vec<bool>>>()?;
                     view.tables.push((name, there));
                 }
+                Extern::SharedMemory(memory) => {
+                    let mut bytes = vec![0; memory.data_size()];
+                    memory.read(0, &mut bytes)?;
+                    view.memories.push((name, bytes));
+                }
                 Extern::Func(_) => {}
             }
         }

@@ -38,6 +38,9 @@ builtins! {
     MEMORY_FILL = memory_fill(I32, I64, I32, I64) -> I32;
     MEMORY_INIT = memory_init(I32, I32, I64, I32, I32) -> I32;
     DATA_DROP = data_drop(I32);
+    MEMORY_ATOMIC_NOTIFY = memory_atomic_notify(I32, I64, I64, I32) -> I64;
+    MEMORY_ATOMIC_WAIT32 = memory_atomic_wait32(I32, I64, I64, I32, I64) -> I64;
+    MEMORY_ATOMIC_WAIT64 = memory_atomic_wait64(I32, I64, I64, I64, I64) -> I64;
     TABLE_GROW = table_grow(I32, I64, I64) -> I64;
     TABLE_FILL = table_fill(I32, I64, I64, I64) -> I32;
     TABLE_COPY = table_copy(I32, I32, I64, I64, I64) -> I32;

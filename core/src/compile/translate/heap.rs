@@ -8,6 +8,8 @@
 //! | `Index` | `min(index, length)` takes the place of the index: it hits what follows the length | whole |
 //! | `Whole` | whole | whole |
 //!
+//! Shared memories have no `Index`: another thread may make accessible what follows the length that was read.
+//!
 //! "Whole" compares `index + offset + size` with the length, and puts null in the place of a bad address, where the access
 //! faults. Without signals a branch comes before it. A constant address below the memory's minimum needs no check.
 //!
@@ -165,21 +167,36 @@ impl Translator<'_, '_> {
         self.load_word(flags, record, offset + field(place))
     }
 
-    /// The current size in bytes.
+    /// The current size in bytes, for checks. If other threads may grow the memory, an older and smaller size than the current
+    /// one does as well, but none from before an atomic operator or a call: those are fences for Cranelift.
     pub(super) fn memory_length(&mut self, memory: u32) -> Value {
         let (record, offset) = self.memory_record(memory);
         self.load_word(self.access.vm, record, offset + field(offset_of!(VmMemory, length)))
     }
 
+    /// The current size in bytes, for the guest. What other threads grow is seen by each operator anew.
+    pub(super) fn memory_size(&mut self, memory: u32) -> Value {
+        if !self.module.info.memories[memory as usize].shared {
+            return self.memory_length(memory);
+        }
+        let (record, offset) = self.memory_record(memory);
+        let place = i64::from(offset + field(offset_of!(VmMemory, length)));
+        let address = self.builder.ins().iadd_imm_s(record, place);
+        self.builder.ins().atomic_load(I64, self.access.vm, address)
+    }
+
     /// Base and offset of the memory's [`VmMemory`].
     fn memory_record(&mut self, memory: u32) -> (Value, i32) {
-        let imported = self.module.info.imported_memories;
+        let info = self.module.info;
         let layout = self.module.layout;
-        if memory < imported {
-            let pointer = context_offset(layout.memory_import(memory));
-            (self.load_word(self.access.constant, self.vmctx, pointer), 0)
-        } else {
-            (self.vmctx, context_offset(layout.defined_memory(memory - imported)))
+        match memory.checked_sub(info.imported_memories) {
+            Some(defined) if !info.memories[memory as usize].shared => {
+                (self.vmctx, context_offset(layout.defined_memory(defined)))
+            }
+            _ => {
+                let pointer = context_offset(layout.memory_pointer(memory));
+                (self.load_word(self.access.constant, self.vmctx, pointer), 0)
+            }
         }
     }
 }

@@ -49,7 +49,7 @@ impl Translator<'_, '_> {
         use Operator as O;
         match *operator {
             O::MemorySize { mem } => {
-                let length = self.memory_length(mem);
+                let length = self.memory_size(mem);
                 let ty = self.module.info.memories[mem as usize];
                 let pages = match ty.page_size_log2 {
                     0 => length,

@@ -6,6 +6,7 @@
 //! Invariant: an operator is translated only after the validator has accepted it, so the stack holds what it takes.
 //! Unreachable operators are validated and skipped; of them only the nesting of blocks is tracked.
 
+mod atomic;
 mod builtin;
 mod call;
 mod control;

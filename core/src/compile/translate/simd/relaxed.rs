@@ -11,7 +11,7 @@ use wasmparser::Operator;
 
 use super::super::Translator;
 use crate::config::Tunables;
-use crate::error::{Result, bail};
+use crate::error::Result;
 
 /// What the processor has for relaxed operators; nothing in deterministic mode.
 #[derive(Clone, Copy, Default)]
@@ -99,7 +99,7 @@ impl Translator<'_, '_> {
                 let value = self.builder.ins().iadd(value, sum);
                 self.push(value);
             }
-            ref other => bail!(Unsupported, "operator {other:?}"),
+            ref other => return self.atomic(other),
         }
         Ok(())
     }
