@@ -1,22 +1,27 @@
 //! [`SharedExports`]: what a thread of a script may see of a module of another thread, its shared memories.
-//!
-//! There are none as long as the engine cannot take a memory from one store to another.
 
-use instar::{Error, ErrorKind, Instance, Linker, Result, Store};
+use instar::{Extern, Instance, Linker, Result, SharedMemory, Store};
 
 /// The shared memories that a module exports, by name.
 #[derive(Clone, Debug)]
-pub(crate) struct SharedExports(());
+pub(crate) struct SharedExports(Vec<(String, SharedMemory)>);
 
 impl SharedExports {
     /// Those of an instance.
-    pub fn of(_instance: Instance, _store: &mut Store<()>) -> Result<Self> {
-        Err(Error::new(ErrorKind::Unsupported, "memories that several stores share"))
+    pub fn of(instance: Instance, store: &mut Store<()>) -> Result<Self> {
+        let exports = instance.exports(store)?.into_iter();
+        let shared = exports.filter_map(|(name, item)| match item {
+            Extern::SharedMemory(memory) => Some((name, memory)),
+            _ => None,
+        });
+        Ok(SharedExports(shared.collect()))
     }
 
     /// Defines them under the name of a module.
-    pub fn define(&self, _linker: &mut Linker<()>, _store: &mut Store<()>, _module: &str) -> Result<()> {
-        let SharedExports(()) = self;
+    pub fn define(&self, linker: &mut Linker<()>, store: &mut Store<()>, module: &str) -> Result<()> {
+        for (name, memory) in &self.0 {
+            linker.define(&mut *store, module, name, memory.clone())?;
+        }
         Ok(())
     }
 }

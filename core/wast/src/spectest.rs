@@ -1,8 +1,8 @@
 //! The module `spectest` that the scripts of the official suite import from.
 
 use instar::{
-    Error, ErrorKind, Extern, FuncType, Global, GlobalType, Linker, Memory, MemoryType, RefType, Result, Store, Table,
-    TableType, Val, ValType,
+    Error, ErrorKind, Extern, FuncType, Global, GlobalType, Linker, Memory, MemoryType, RefType, Result, SharedMemory,
+    Store, Table, TableType, Val, ValType,
 };
 
 use crate::runner::Runner;
@@ -52,7 +52,7 @@ pub(crate) fn linker(store: &mut Store<()>, runner: &Runner) -> Result<Linker<()
     {
         linker.define(&mut *store, "spectest", "table64", table)?;
     }
-    if let Some(memory) = unless_off(Memory::new(&mut *store, MemoryType { shared: true, ..MEMORY }))? {
+    if let Some(memory) = unless_off(SharedMemory::new(store.engine(), MemoryType { shared: true, ..MEMORY }))? {
         linker.define(&mut *store, "spectest", "shared_memory", memory)?;
     }
     Ok(linker)
