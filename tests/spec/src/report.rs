@@ -11,7 +11,6 @@ use serde::Serialize;
 
 use crate::mode::MODES;
 use crate::skips::Skips;
-use crate::suite::PENDING;
 
 /// What came of one file in all modes. A directive passes if it does in every mode.
 pub struct FileResult {
@@ -82,11 +81,6 @@ impl FileResult {
     fn folder(&self) -> &str {
         self.path.split_once('/').map_or("", |(folder, _)| folder)
     }
-
-    /// Whether the file failed though its features are there.
-    pub fn fails(&self) -> bool {
-        !self.failures.is_empty() && !PENDING.iter().any(|pending| self.path.starts_with(pending))
-    }
 }
 
 /// Why a directive does not pass in every mode, and in which ones if not in all.
@@ -153,25 +147,19 @@ pub fn print(results: &[FileResult], complaints: &[String], verbose: bool) {
         println!("{:<60} {passed:>7} {:>7.1}", mode.name, time.as_secs_f64());
     }
     println!();
-    let mut pending = 0;
     for result in results {
-        let (word, few) = if result.fails() { ("FAILED", 5) } else { ("pending", 0) };
-        let shown = if verbose { result.failures.len() } else { few };
-        result.failures.iter().take(shown).for_each(|failure| println!("{word} {failure}"));
+        let shown = if verbose { result.failures.len() } else { 5 };
+        result.failures.iter().take(shown).for_each(|failure| println!("FAILED {failure}"));
         if result.failures.len() > shown {
-            println!("{word} {}: {} more; -v shows them", result.path, result.failures.len() - shown);
+            println!("FAILED {}: {} more; -v shows them", result.path, result.failures.len() - shown);
         }
-        pending += if result.fails() { 0 } else { result.failures.len() };
     }
     for complaint in complaints {
         println!("FAILED {complaint}");
     }
     let Counts([passed, failed, skipped]) = total;
     println!("{skipped} skipped, each with a reason in tests/spec/skips.toml");
-    if pending > 0 {
-        println!("{pending} pending, of features that are not there yet: {}", PENDING.join(", "));
-    }
-    println!("{passed} passed, {} failed", failed - pending + complaints.len());
+    println!("{passed} passed, {} failed", failed + complaints.len());
 }
 
 /// One figure, in the form of all of Instar's reports.
