@@ -21,7 +21,10 @@ const WIDTHS: [Width; 7] = [
     Width { bytes: 4, wide: true },
 ];
 
-const MODIFIES: [(&str, fn(u64, u64) -> u64); 6] = [
+/// What an operator leaves in memory, from the old value and its operand.
+type Model = fn(u64, u64) -> u64;
+
+const MODIFIES: [(&str, Model); 6] = [
     ("add", u64::wrapping_add),
     ("sub", u64::wrapping_sub),
     ("and", |old, value| old & value),
