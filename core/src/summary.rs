@@ -25,10 +25,10 @@ pub struct ModuleSummary {
     pub imported_globals: usize,
     /// Index of the start function.
     pub start: Option<u32>,
-    /// Number of data segments.
-    pub data_segments: usize,
-    /// Bytes of data segments that are kept beside the images: passive ones, and active ones that each instance applies
+    /// Number of data segments that are kept beside the images: passive ones, and active ones that each instance applies
     /// itself.
+    pub data_segments: usize,
+    /// Bytes of those.
     pub data_bytes: usize,
     /// Number of element segments.
     pub element_segments: usize,

@@ -34,7 +34,7 @@ fn a_summary_counts_what_the_module_declares() {
     );
     assert_eq!(summary.imported_globals, 1);
     assert_eq!(summary.start, Some(3));
-    assert_eq!((summary.data_segments, summary.data_bytes), (3, 7));
+    assert_eq!((summary.data_segments, summary.data_bytes), (1, 7));
     // What is in the image is not kept twice.
     assert_eq!((summary.element_segments, summary.elements), (1, 2));
     // Two places, far apart: a page of the host each.
