@@ -7,6 +7,12 @@ export { ErrorKind, TrapCode };
 /** Type of a WebAssembly value: i32, f32 and f64 are numbers in JavaScript, i64 is a BigInt. Nothing is coerced. */
 export type ValueType = "i32" | "i64" | "f32" | "f64";
 
+/**
+ * Type of a WebAssembly value that is no JavaScript value. Functions with a vector in their type are called with `callRaw`; those with a
+ * reference (a typed one counts as "funcref" too) cannot be called from JavaScript.
+ */
+export type OpaqueType = "v128" | "funcref" | "externref";
+
 /** A WebAssembly value. */
 export type Value = number | bigint;
 
@@ -66,8 +72,8 @@ export type ExternKind = "function" | "memory" | "table" | "global";
 export interface ModuleExportDescriptor {
   name: string;
   kind: ExternKind;
-  /** Of a function. Reference types can occur here; such functions cannot be called from JavaScript. */
-  type?: { params: (ValueType | "funcref" | "externref")[]; results: (ValueType | "funcref" | "externref")[] };
+  /** Of a function. */
+  type?: { params: (ValueType | OpaqueType)[]; results: (ValueType | OpaqueType)[] };
 }
 
 export interface ModuleImportDescriptor extends ModuleExportDescriptor {
@@ -221,7 +227,7 @@ export class Memory {
   /** @throws {InstarError} `OutOfBounds`; nothing is written then */
   write(address: number, bytes: Uint8Array): void;
   /**
-   * Grows by so many pages of 64 KiB.
+   * Grows by so many pages of its own size (64 KiB unless its type says otherwise).
    * @returns the old number of pages
    * @throws {InstarError} `Limit`
    */
