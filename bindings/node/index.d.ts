@@ -53,7 +53,7 @@ export interface FuncType<
 export interface EngineOptions {
   /** How many instances may be alive at a time. Default 10 000. */
   maxInstances?: number;
-  /** Largest size of a linear memory in pages of 64 KiB, whatever the module allows. Default 65 536. */
+  /** Largest size of a linear memory in pages of 64 KiB, whatever the module allows. Default 65 536 (4 GiB); 64-bit memories can use more. */
   maxMemoryPages?: number;
   /** Stack for guest code in bytes. Default 512 KiB; at least 16 KiB. */
   maxWasmStack?: number;
@@ -202,8 +202,8 @@ export class Instance<E = Exports, D = any> {
    */
   memory(name?: string): Memory;
   /**
-   * Calls on bits: parameters in, results out, one slot each; i32 and f32 in the low half. Keeps the payload of NaNs, which
-   * JavaScript numbers lose.
+   * Calls on bits: parameters in, results out, one slot each; i32 and f32 in the low half. A v128 takes two slots, its low half
+   * first. Keeps the payload of NaNs, which JavaScript numbers lose.
    * @returns slots
    */
   callRaw(name: string, slots: BigUint64Array): BigUint64Array;
