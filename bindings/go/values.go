@@ -3,7 +3,6 @@ package instar
 import (
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"unsafe"
 )
@@ -80,15 +79,17 @@ func width(types []ValueType) int {
 // checkValues says whether Go values stand for all parameters and results. The error tells what to do if not.
 func (s Signature) checkValues(name string) error {
 	instead := ""
-	for _, t := range slices.Concat(s.Params, s.Results) {
-		switch t {
-		case I32, I64, F32, F64:
-		case V128:
-			if instead == "" {
-				instead = "a vector is no Go value; use CallRaw, where a v128 takes two slots, its low half first"
+	for _, types := range [2][]ValueType{s.Params, s.Results} {
+		for _, t := range types {
+			switch t {
+			case I32, I64, F32, F64:
+			case V128:
+				if instead == "" {
+					instead = "a vector is no Go value; use CallRaw, where a v128 takes two slots, its low half first"
+				}
+			default:
+				instead = "references cannot be passed to or from Go; export a function that takes and gives numbers"
 			}
-		default:
-			instead = "references cannot be passed to or from Go; export a function that takes and gives numbers"
 		}
 	}
 	if instead == "" {
