@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
@@ -242,10 +243,7 @@ func (r *runner) execute(at string, c *command) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		slots := make([]uint64, max(len(c.Args), len(function.Signature().Results)))
-		for i, arg := range c.Args {
-			slots[i] = arg.bits()
-		}
+		slots := toSlots(c.Args, function.Signature().Results)
 		if err := function.CallRaw(instance, slots); err != nil {
 			return "", err
 		}
@@ -494,10 +492,7 @@ func (r *runner) twoThreads(at string, c *command) error {
 	if err != nil {
 		return err
 	}
-	slots := make([]uint64, max(len(c.Args), len(function.Signature().Results)))
-	for i, arg := range c.Args {
-		slots[i] = arg.bits()
-	}
+	slots := toSlots(c.Args, function.Signature().Results)
 	g := &gate{make(chan struct{}), make(chan struct{})}
 	r.mutex.Lock()
 	r.gate = g
@@ -660,14 +655,47 @@ func fromValue(value any) constant {
 	}
 }
 
+// toSlots gives the slots of these values, and at least as many as results of these types take. A v128 takes two, its low half first.
+func toSlots(values []constant, results []instar.ValueType) []uint64 {
+	var slots []uint64
+	for _, value := range values {
+		if value.Type != "v128" {
+			slots = append(slots, value.bits())
+			continue
+		}
+		bits, ok := new(big.Int).SetString(value.Value, 10)
+		if !ok {
+			panic(value.Value)
+		}
+		low := new(big.Int).And(bits, new(big.Int).SetUint64(math.MaxUint64))
+		slots = append(slots, low.Uint64(), new(big.Int).Rsh(bits, 64).Uint64())
+	}
+	wanted := 0
+	for _, t := range results {
+		wanted += width(t)
+	}
+	return append(slots, make([]uint64, max(wanted-len(slots), 0))...)
+}
+
+func width(t instar.ValueType) int {
+	if t == instar.V128 {
+		return 2
+	}
+	return 1
+}
+
 func fromSlots(types []instar.ValueType, slots []uint64) []constant {
 	values := make([]constant, len(types))
 	for i, t := range types {
-		bits := slots[i]
-		if t == instar.I32 || t == instar.F32 {
-			bits = uint64(uint32(bits))
+		bits := new(big.Int).SetUint64(slots[0])
+		switch t {
+		case instar.I32, instar.F32:
+			bits.SetUint64(uint64(uint32(slots[0])))
+		case instar.V128:
+			bits.Or(bits, new(big.Int).Lsh(new(big.Int).SetUint64(slots[1]), 64))
 		}
-		values[i] = constant{t.String(), strconv.FormatUint(bits, 10)}
+		values[i] = constant{t.String(), bits.String()}
+		slots = slots[width(t):]
 	}
 	return values
 }

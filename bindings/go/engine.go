@@ -14,7 +14,8 @@ import (
 type Config struct {
 	// MaxInstances is how many instances may be alive at a time. 0 = 10 000.
 	MaxInstances int
-	// MaxMemoryPages is the largest size of a linear memory in pages of 64 KiB, whatever the module allows. 0 = 65 536 (4 GiB).
+	// MaxMemoryPages is the largest size of a linear memory in pages of 64 KiB, whatever the module allows. 0 = 65 536 (4 GiB); 64-bit memories can
+	// use more.
 	MaxMemoryPages int
 	// MaxTableElements is the largest number of elements of a table, whatever the module allows. 0 = 1 000 000.
 	MaxTableElements int

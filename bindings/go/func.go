@@ -25,9 +25,10 @@ func (f *Func) Name() string { return f.name }
 // Signature gives the function's type.
 func (f *Func) Signature() Signature { return f.signature }
 
-// CallRaw calls the function of an instance over slots: parameters in, results out from slots[0], at least as many slots as the larger number of
-// both. i32 and f32 are in the low half of their slot; the upper half is ignored in parameters and 0 in results. All bit patterns survive,
-// NaNs too.
+// CallRaw calls the function of an instance over slots: parameters in, results out from slots[0], at least as many slots as the larger of what
+// parameters and what results take. i32 and f32 are in the low half of their slot; the upper half is ignored in parameters and 0 in
+// results. A v128 takes two slots, its low half first. All bit patterns survive, NaNs too. The error's kind is [KindType] when there
+// are too few slots, or a reference among the parameters and results.
 func (f *Func) CallRaw(instance *Instance, slots []uint64) error {
 	if err := instance.of(f.pre); err != nil {
 		return err
@@ -120,6 +121,9 @@ func (f *Func) fresh6(data any, a, b, c, d, e, g uint64) (uint64, error) {
 
 // dynamic calls with Go values.
 func (f *Func) dynamic(args []any, call func(slots []uint64) error) ([]any, error) {
+	if err := f.signature.checkValues(f.name); err != nil {
+		return nil, err
+	}
 	slots := make([]uint64, f.signature.slots())
 	if err := encode(f.signature, args, slots); err != nil {
 		return nil, err
@@ -133,6 +137,9 @@ func (f *Func) dynamic(args []any, call func(slots []uint64) error) ([]any, erro
 // check compares the function's type with the one that is asked for.
 func (f *Func) check(want Signature) error {
 	if !slices.Equal(f.signature.Params, want.Params) || !slices.Equal(f.signature.Results, want.Results) {
+		if err := f.signature.checkValues(f.name); err != nil {
+			return err
+		}
 		return &Error{KindType, fmt.Sprintf("`%s` has the type %v, not %v", f.name, f.signature, want)}
 	}
 	return nil

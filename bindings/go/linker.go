@@ -50,7 +50,7 @@ func (l *Linker) AllowShadowing(on bool) error {
 }
 
 // Func defines a host function over raw slots, without reflection and without allocation in its calls. [HostFunc2] and its siblings define
-// functions over Go types.
+// functions over Go types. Parameters and results are numbers: with [V128] or a reference among them the error's kind is [KindType].
 //
 // The function is kept, with everything it refers to, until the linker and all pres made from it are closed or collected.
 func (l *Linker) Func(module, name string, function HostFunc, params, results []ValueType) error {

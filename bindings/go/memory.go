@@ -87,7 +87,7 @@ func (m Memory) Write(address uint64, bytes []byte) error {
 	return nil
 }
 
-// Grow makes the memory larger by pages of 64 KiB and gives the old size in pages. The error is [ErrLimit] when a maximum forbids it.
+// Grow makes the memory larger by pages of its own size (64 KiB unless its type says otherwise) and gives the old size in pages. The error is [ErrLimit] when a maximum forbids it.
 func (m Memory) Grow(pages uint64) (uint64, error) {
 	if m.err != nil {
 		return 0, m.err

@@ -60,9 +60,42 @@ func (s Signature) String() string {
 	return list(s.Params) + " -> " + list(s.Results)
 }
 
-// slots is how many slots a call needs.
+// slots is how many slots a call needs: the larger of what parameters and what results take, two for a v128, one for others.
 func (s Signature) slots() int {
-	return max(len(s.Params), len(s.Results))
+	return max(width(s.Params), width(s.Results))
+}
+
+// width is how many slots values of these types take.
+func width(types []ValueType) int {
+	slots := len(types)
+	for _, t := range types {
+		if t == V128 {
+			slots++
+		}
+	}
+	return slots
+}
+
+// checkValues says whether Go values stand for all parameters and results. The error tells what to do if not.
+func (s Signature) checkValues(name string) error {
+	instead := ""
+	for _, types := range [2][]ValueType{s.Params, s.Results} {
+		for _, t := range types {
+			switch t {
+			case I32, I64, F32, F64:
+			case V128:
+				if instead == "" {
+					instead = "a vector is no Go value; use CallRaw, where a v128 takes two slots, its low half first"
+				}
+			default:
+				instead = "references cannot be passed to or from Go; export a function that takes and gives numbers"
+			}
+		}
+	}
+	if instead == "" {
+		return nil
+	}
+	return &Error{KindType, fmt.Sprintf("`%s` has the type %v: %s", name, s, instead)}
 }
 
 // text is the form that the native side understands: "ii:I".
@@ -190,7 +223,7 @@ func decode(signature Signature, slots []uint64) ([]any, error) {
 		case F64:
 			results[i] = F64FromSlot(slots[i])
 		default:
-			return nil, &Error{KindType, fmt.Sprintf("result %d is a %v, which cannot be passed to Go", i, t)}
+			return nil, &Error{KindBug, fmt.Sprintf("result %d is a %v, which is no Go value", i, t)} // checkValues comes first
 		}
 	}
 	return results, nil
@@ -207,6 +240,6 @@ func goType(t ValueType) string {
 	case F64:
 		return "a float64"
 	default:
-		return "a " + t.String() + ", which Go cannot pass"
+		return "a " + t.String()
 	}
 }

@@ -7,6 +7,12 @@ export { ErrorKind, TrapCode };
 /** Type of a WebAssembly value: i32, f32 and f64 are numbers in JavaScript, i64 is a BigInt. Nothing is coerced. */
 export type ValueType = "i32" | "i64" | "f32" | "f64";
 
+/**
+ * Type of a WebAssembly value that is no JavaScript value. Functions with a vector in their type are called with `callRaw`; those with a
+ * reference (a typed one counts as "funcref" too) cannot be called from JavaScript.
+ */
+export type OpaqueType = "v128" | "funcref" | "externref";
+
 /** A WebAssembly value. */
 export type Value = number | bigint;
 
@@ -47,7 +53,7 @@ export interface FuncType<
 export interface EngineOptions {
   /** How many instances may be alive at a time. Default 10 000. */
   maxInstances?: number;
-  /** Largest size of a linear memory in pages of 64 KiB, whatever the module allows. Default 65 536. */
+  /** Largest size of a linear memory in pages of 64 KiB, whatever the module allows. Default 65 536 (4 GiB); 64-bit memories can use more. */
   maxMemoryPages?: number;
   /** Stack for guest code in bytes. Default 512 KiB; at least 16 KiB. */
   maxWasmStack?: number;
@@ -66,8 +72,8 @@ export type ExternKind = "function" | "memory" | "table" | "global";
 export interface ModuleExportDescriptor {
   name: string;
   kind: ExternKind;
-  /** Of a function. Reference types can occur here; such functions cannot be called from JavaScript. */
-  type?: { params: (ValueType | "funcref" | "externref")[]; results: (ValueType | "funcref" | "externref")[] };
+  /** Of a function. */
+  type?: { params: (ValueType | OpaqueType)[]; results: (ValueType | OpaqueType)[] };
 }
 
 export interface ModuleImportDescriptor extends ModuleExportDescriptor {
@@ -196,8 +202,8 @@ export class Instance<E = Exports, D = any> {
    */
   memory(name?: string): Memory;
   /**
-   * Calls on bits: parameters in, results out, one slot each; i32 and f32 in the low half. Keeps the payload of NaNs, which
-   * JavaScript numbers lose.
+   * Calls on bits: parameters in, results out, one slot each; i32 and f32 in the low half. A v128 takes two slots, its low half
+   * first. Keeps the payload of NaNs, which JavaScript numbers lose.
    * @returns slots
    */
   callRaw(name: string, slots: BigUint64Array): BigUint64Array;
@@ -221,7 +227,7 @@ export class Memory {
   /** @throws {InstarError} `OutOfBounds`; nothing is written then */
   write(address: number, bytes: Uint8Array): void;
   /**
-   * Grows by so many pages of 64 KiB.
+   * Grows by so many pages of its own size (64 KiB unless its type says otherwise).
    * @returns the old number of pages
    * @throws {InstarError} `Limit`
    */

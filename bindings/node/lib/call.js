@@ -64,6 +64,11 @@ function finish(entry, handle, data) {
 
 /** The export as a JavaScript function on one instance. */
 function bind(entry, handle, data) {
+  if (!entry.signature.hasValues) {
+    return function () {
+      throw entry.signature.refusal(entry.name);
+    };
+  }
   switch (entry.params.length) {
     case 0:
       return function () {

@@ -1,5 +1,6 @@
 "use strict";
-// WebAssembly values as JavaScript values: i32, f32, f64 are numbers, i64 is a BigInt. Nothing is coerced.
+// WebAssembly values as JavaScript values: i32, f32, f64 are numbers, i64 is a BigInt. Nothing is coerced. Vectors and
+// references have no JavaScript value; slots carry vectors.
 
 const { layout, slots } = require("./runtime.js");
 const { InstarError, typeError, show } = require("./errors.js");
@@ -11,18 +12,18 @@ const I32 = 0;
 const I64 = 1;
 const F32 = 2;
 const F64 = 3;
-const REF = 4;
+const NO_VALUE = 4;
 
 const letters = new Map([["i", I32], ["I", I64], ["f", F32], ["F", F64]]);
 const byName = new Map([["i32", "i"], ["i64", "I"], ["f32", "f"], ["f64", "F"]]);
-const nameOf = new Map([["i", "i32"], ["I", "i64"], ["f", "f32"], ["F", "f64"], ["r", "funcref"], ["e", "externref"]]);
+const nameOf = new Map([["i", "i32"], ["I", "i64"], ["f", "f32"], ["F", "f64"], ["v", "v128"], ["r", "funcref"], ["e", "externref"]]);
 
 const wanted = [
   "an i32 is an integer number from -2147483648 to 4294967295",
   "an i64 is a BigInt from -2n ** 63n to 2n ** 64n - 1n",
   "an f32 is a number",
   "an f64 is a number",
-  "references cannot be passed",
+  "it must be given in slots",
 ];
 
 /** A function type, taken apart once. */
@@ -30,11 +31,22 @@ class Signature {
   constructor(text) {
     const [params, results] = text.split(":");
     this.text = text;
-    this.params = Array.from(params, (letter) => letters.get(letter) ?? REF);
-    this.results = Array.from(results, (letter) => letters.get(letter) ?? REF);
+    this.params = Array.from(params, (letter) => letters.get(letter) ?? NO_VALUE);
+    this.results = Array.from(results, (letter) => letters.get(letter) ?? NO_VALUE);
+    /** Whether JavaScript values stand for all parameters and results. */
+    this.hasValues = !this.params.includes(NO_VALUE) && !this.results.includes(NO_VALUE);
     /** Slots that a call needs. */
-    this.slots = Math.max(this.params.length, this.results.length);
-    if (this.slots > layout.argsWords) throw new InstarError("Unsupported", `a function with ${this.slots} parameters or results`);
+    this.slots = Math.max(width(params), width(results));
+    if (this.slots > layout.argsWords) throw new InstarError("Unsupported", `a function with ${this.slots} slots of parameters or results`);
+  }
+
+  /** The error of a call with values when `hasValues` is false. */
+  refusal(name) {
+    const { params, results } = this.describe();
+    const instead = /[re]/.test(this.text)
+      ? "references cannot be passed to or from JavaScript; export a function that takes and gives numbers"
+      : "a vector is no JavaScript value; use callRaw, where a v128 takes two slots, its low half first";
+    return typeError(`${name} has the type (${params.join(", ")}) -> (${results.join(", ")}): ${instead}`);
   }
 
   /** For messages and Module.exports: {params: ["i32"], results: []}. */
@@ -42,6 +54,11 @@ class Signature {
     const [params, results] = this.text.split(":").map((part) => Array.from(part, (letter) => nameOf.get(letter)));
     return { params, results };
   }
+}
+
+/** Slots that values take: two for a v128, one for others. */
+function width(letters) {
+  return Array.from(letters).reduce((sum, letter) => sum + (letter === "v" ? 2 : 1), 0);
 }
 
 /** The text of {params: ["i32"], results: []}. */
@@ -99,7 +116,7 @@ function take(type, slot) {
   if (type === F64) return f64[word];
   if (type === I64) return i64[word];
   if (type === F32) return f32[word * 2];
-  throw new InstarError("Unsupported", "a reference cannot become a JavaScript value");
+  throw new InstarError("Bug", "a result that is no JavaScript value");
 }
 
 function takeAll(types) {

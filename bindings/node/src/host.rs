@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use instar::{Caller, Error, ErrorKind, Func, FuncType, Linker, Memory, Result, Val, ValType};
+use instar::{Caller, Error, ErrorKind, FuncType, Linker, Memory, Result};
 
 use crate::hot::{Arguments, Operation, with_slots};
 use crate::slots;
@@ -62,48 +62,10 @@ impl Operation for CallerCall {
     fn run(&self, state: &State, _: &Arguments) -> Result<()> {
         let done = state.with_caller(|caller| {
             let func = caller.func(&self.name).ok_or_else(|| missing("function", &self.name))?;
-            with_slots(state, self.slots, |slots| call(func, caller, slots))
+            with_slots(state, self.slots, |slots| func.call_raw(&mut *caller, slots))
         });
         done.unwrap_or_else(|| Err(no_caller()))
     }
-}
-
-fn call(func: Func, caller: &mut Caller<'static, ()>, slots: &mut [u64]) -> Result<()> {
-    let ty = func.ty(&*caller)?;
-    if slots.len() < ty.slots() {
-        return Err(Error::new(ErrorKind::Bug, format!("{} slots for a function of type {ty}", slots.len())));
-    }
-    let params = ty.params().iter().zip(&*slots).map(|(&ty, &slot)| to_val(ty, slot)).collect::<Result<Vec<_>>>()?;
-    let mut results = vec![Val::I32(0); ty.results().len()];
-    func.call(caller, &params, &mut results)?;
-    for (slot, result) in slots.iter_mut().zip(&results) {
-        *slot = to_slot(result)?;
-    }
-    Ok(())
-}
-
-fn to_val(ty: ValType, slot: u64) -> Result<Val> {
-    match ty {
-        ValType::I32 => Ok(Val::I32(slot as i32)),
-        ValType::I64 => Ok(Val::I64(slot as i64)),
-        ValType::F32 => Ok(Val::F32(slot as u32)),
-        ValType::F64 => Ok(Val::F64(slot)),
-        ValType::V128 | ValType::Ref(_) => Err(no_reference()),
-    }
-}
-
-fn to_slot(value: &Val) -> Result<u64> {
-    match *value {
-        Val::I32(value) => Ok(value as u32 as u64),
-        Val::I64(value) => Ok(value as u64),
-        Val::F32(bits) => Ok(bits as u64),
-        Val::F64(bits) => Ok(bits),
-        _ => Err(no_reference()),
-    }
-}
-
-fn no_reference() -> Error {
-    Error::new(ErrorKind::Type, "references and vectors cannot be passed to or from JavaScript")
 }
 
 fn missing(what: &str, name: &str) -> Error {

@@ -1,7 +1,7 @@
 //! The buffer that JavaScript and Rust share, one per environment, in words of 8 bytes.
 //!
 //! ```text
-//!   word  0        1       2      3      4        5         6            8            1008
+//!   word  0        1       2      3      4        5         6            8            2008
 //!         STATUS   ENTRY   CELL   ID     SELECT   ADDRESS   LENGTH   …   ARGS …       SCRATCH (64 KiB)
 //!         i32      i32     bits   bits   i32      f64       f64          u64 slots    bytes
 //! ```
@@ -28,8 +28,8 @@ pub const ADDRESS: usize = 5;
 pub const LENGTH: usize = 6;
 /// Parameters before a call, results after it.
 pub const ARGS: usize = 8;
-/// Enough for the parameters or results of any function: validation allows 1000 of each.
-pub const ARGS_WORDS: usize = 1000;
+/// Enough for the parameters or results of any function: validation allows 1000 of each, and a vector takes two words.
+pub const ARGS_WORDS: usize = 2000;
 /// Bytes on their way in or out, when there are few of them.
 pub const SCRATCH: usize = ARGS + ARGS_WORDS;
 /// Size of [`SCRATCH`] in bytes.

@@ -7,7 +7,7 @@
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering::Relaxed};
 
-use instar::{ErrorKind, Val};
+use instar::ErrorKind;
 use pyo3::exceptions::PyAttributeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -187,7 +187,7 @@ impl CallerFunc {
         let caller = self.caller.get();
         caller.with(py, |native| {
             let native = SameThread(native);
-            gil::run(py, caller.release_gil, || self.call(native, slots)).or_raise(py)
+            gil::run(py, caller.release_gil, || native.call(self.func, slots)).or_raise(py)
         })
     }
 }
@@ -208,7 +208,7 @@ impl CallerFunc {
         })
     }
 
-    /// Calls with bit patterns: one unsigned int of 64 bits for each argument and result.
+    /// Calls with bit patterns: one unsigned int of 64 bits for each argument and result, two for a v128, its low half first.
     fn call_raw<'py>(&self, slots: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
         let (py, given) = (slots.py(), slots);
         with_slots(self.signature.slots(), |slots| {
@@ -227,34 +227,17 @@ impl CallerFunc {
     }
 }
 
-impl CallerFunc {
-    /// Core calls a function of a store with values, not slots.
-    fn call(&self, native: SameThread<'_, '_>, slots: &mut [u64]) -> instar::Result<()> {
-        let params: Vec<Val> = self.signature.params.iter().zip(&*slots).map(|(kind, &slot)| kind.val(slot)).collect();
-        let mut results: Vec<Val> = self.signature.results.iter().map(|kind| kind.val(0)).collect();
-        self.func.call(native.0, &params, &mut results)?;
-        for (slot, result) in slots.iter_mut().zip(results) {
-            *slot = match result {
-                Val::I32(n) => u64::from(n as u32),
-                Val::I64(n) => n as u64,
-                Val::F32(bits) => u64::from(bits),
-                Val::F64(bits) => bits,
-                Val::FuncRef(None) | Val::ExternRef(None) => 0,
-                reference => {
-                    let message = format!("{} returned a reference, {reference:?}", self.signature);
-                    return Err(instar::Error::new(ErrorKind::Unsupported, message));
-                }
-            };
-        }
-        Ok(())
-    }
-}
-
 /// Carries a borrow into [`gil::run`], which wants its body `Send` though it runs it on this very thread.
 struct SameThread<'a, 'b>(&'a mut Native<'b>);
 
 // SAFETY: see the type; the body never leaves the thread.
 unsafe impl Send for SameThread<'_, '_> {}
+
+impl SameThread<'_, '_> {
+    fn call(self, func: instar::Func, slots: &mut [u64]) -> instar::Result<()> {
+        func.call_raw(self.0, slots)
+    }
+}
 
 /// A number that no other living thread has.
 fn this_thread() -> usize {

@@ -8,7 +8,7 @@ use crate::error::OrRaise;
 /// Compiles modules and owns the pools of their instances. One per process is usual.
 ///
 /// max_instances: how many instances may be alive at a time.
-/// max_memory_pages: largest size of a memory, in pages of 64 KiB.
+/// max_memory_pages: largest size of a memory, in pages of 64 KiB; 64-bit memories can use more than the default of 65 536 (4 GiB).
 /// max_wasm_stack: stack that guest code may use, in bytes.
 /// release_gil: let other Python threads run while guest code runs. A call then costs some 50 ns more, and a call of a
 /// host function too. Without it the calling thread keeps the GIL; compiling never does.

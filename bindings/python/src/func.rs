@@ -405,7 +405,8 @@ static TOKEN_METHODS: Table<ffi::PyMethodDef> = Table(&[
         ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: call_token_raw },
         ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
         ml_doc: c"call_raw($self, slots, /, *, data=None)\n--\n\n\
-            Calls with bit patterns: one unsigned int of 64 bits for each argument and result."
+            Calls with bit patterns: one unsigned int of 64 bits for each argument and result, two for a v128, its low half \
+            first."
             .as_ptr(),
     },
     ffi::PyMethodDef::zeroed(),
@@ -417,7 +418,8 @@ static BOUND_METHODS: Table<ffi::PyMethodDef> = Table(&[
         ml_meth: ffi::PyMethodDefPointer { PyCFunction: call_bound_raw },
         ml_flags: ffi::METH_O,
         ml_doc: c"call_raw($self, slots, /)\n--\n\n\
-            Calls with bit patterns: one unsigned int of 64 bits for each argument and result."
+            Calls with bit patterns: one unsigned int of 64 bits for each argument and result, two for a v128, its low half \
+            first."
             .as_ptr(),
     },
     ffi::PyMethodDef::zeroed(),

@@ -69,8 +69,7 @@ impl Linker {
         wants_caller: bool,
     ) -> PyResult<()> {
         let py = function.py();
-        let signature =
-            Signature { name: format!("{module}.{name}").into(), params: kinds(params)?, results: kinds(results)? };
+        let signature = Signature::new(&format!("{module}.{name}"), kinds(params)?, kinds(results)?);
         let ty = signature.func_type();
         let mut linker = self.native.lock().expect("nothing panics while it holds this lock");
         let entry = self.hosts.get().add(function, signature, wants_caller, self.release_gil);

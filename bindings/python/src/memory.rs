@@ -119,7 +119,7 @@ impl Memory {
         }
     }
 
-    /// Grows by `pages` pages of 64 KiB, and returns the old size in pages.
+    /// Grows by `pages` pages of its own size (64 KiB unless its type says otherwise), and returns the old size in pages.
     fn grow(&self, py: Python<'_>, pages: u64) -> PyResult<u64> {
         match &self.place {
             Place::Instance { instance, export, .. } => {

@@ -1,13 +1,13 @@
 //! Python objects to and from the 8-byte slots that a call passes: [`Kind`] and [`Signature`].
 //!
 //! Nothing is coerced that Python itself would not: an `int` parameter takes what has `__index__`, a `float` parameter what
-//! has `__float__` or `__index__`. Integers may be given signed or unsigned (`-1` and `2**32 - 1` are the same i32) and come
+//! has `__float__` or `__index__`. Vectors and references have no Python value; slots carry vectors. Integers may be given signed or unsigned (`-1` and `2**32 - 1` are the same i32) and come
 //! back signed, unless a host function's annotation says `u32` or `u64`.
 
 use std::ffi::c_long;
 use std::fmt;
 
-use instar::{FuncType, Val, ValType};
+use instar::{FuncType, ValType};
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
@@ -24,8 +24,8 @@ pub enum Kind {
     U64,
     F32,
     F64,
-    /// funcref or externref: only null references pass, as `None`.
-    Reference(ValType),
+    /// A vector or a reference, which no Python value stands for.
+    NoValue(ValType),
 }
 
 impl Kind {
@@ -35,7 +35,7 @@ impl Kind {
             ValType::I64 => Kind::I64,
             ValType::F32 => Kind::F32,
             ValType::F64 => Kind::F64,
-            &other => Kind::Reference(other),
+            &other => Kind::NoValue(other),
         }
     }
 
@@ -58,19 +58,16 @@ impl Kind {
             Kind::I64 | Kind::U64 => ValType::I64,
             Kind::F32 => ValType::F32,
             Kind::F64 => ValType::F64,
-            Kind::Reference(ty) => ty,
+            Kind::NoValue(ty) => ty,
         }
     }
 
-    /// Core's value for a slot's bits; a null reference for a reference.
-    pub fn val(self, slot: u64) -> Val {
-        match self.val_type() {
-            ValType::I32 => Val::I32(slot as i32),
-            ValType::I64 => Val::I64(slot as i64),
-            ValType::F32 => Val::F32(slot as u32),
-            ValType::F64 => Val::F64(slot),
-            reference => Val::default_for(reference),
-        }
+    fn has_value(self) -> bool {
+        !matches!(self, Kind::NoValue(_))
+    }
+
+    fn is_reference(self) -> bool {
+        self.val_type().is_reference()
     }
 
     /// The name of the WebAssembly type.
@@ -90,7 +87,7 @@ impl Kind {
         match self {
             Kind::I32 | Kind::U32 | Kind::I64 | Kind::U64 => "an int",
             Kind::F32 | Kind::F64 => "a float",
-            Kind::Reference(_) => "None",
+            Kind::NoValue(_) => "given in slots",
         }
     }
 
@@ -117,8 +114,8 @@ impl Kind {
             },
             Kind::F32 => Ok(u64::from((float(value)? as f32).to_bits())),
             Kind::F64 => Ok(float(value)?.to_bits()),
-            Kind::Reference(_) if value.is_none() => Ok(0),
-            Kind::Reference(_) => Err(Misfit::Type),
+            // No signature with one of these is encoded or decoded, see `Signature::needs_values`.
+            Kind::NoValue(_) => Err(Misfit::Type),
         }
     }
 
@@ -138,7 +135,7 @@ impl Kind {
             Kind::F32 => unsafe { ffi::PyFloat_FromDouble(f64::from(f32::from_bits(slot as u32))) },
             // SAFETY: as above.
             Kind::F64 => unsafe { ffi::PyFloat_FromDouble(f64::from_bits(slot)) },
-            Kind::Reference(_) => none(),
+            Kind::NoValue(_) => none(),
         }
     }
 }
@@ -219,13 +216,23 @@ pub struct Signature {
     pub name: Box<str>,
     pub params: Box<[Kind]>,
     pub results: Box<[Kind]>,
+    param_slots: usize,
+    slots: usize,
+    /// Whether Python values stand for all parameters and results.
+    has_values: bool,
 }
 
 impl Signature {
+    pub fn new(name: &str, params: Box<[Kind]>, results: Box<[Kind]>) -> Self {
+        let width = |kinds: &[Kind]| kinds.iter().map(|kind| kind.val_type().slots()).sum();
+        let (param_slots, result_slots): (usize, usize) = (width(&params), width(&results));
+        let slots = param_slots.max(result_slots);
+        let has_values = params.iter().chain(&results).all(|kind| kind.has_value());
+        Signature { name: name.into(), params, results, param_slots, slots, has_values }
+    }
+
     pub fn of(name: &str, ty: &FuncType) -> Self {
-        let params = ty.params().iter().map(Kind::of).collect();
-        let results = ty.results().iter().map(Kind::of).collect();
-        Signature { name: name.into(), params, results }
+        Signature::new(name, ty.params().iter().map(Kind::of).collect(), ty.results().iter().map(Kind::of).collect())
     }
 
     pub fn func_type(&self) -> FuncType {
@@ -235,7 +242,7 @@ impl Signature {
     /// How many slots a call needs: parameters and results share them.
     #[inline]
     pub fn slots(&self) -> usize {
-        self.params.len().max(self.results.len())
+        self.slots
     }
 
     /// Fills the first slots with the arguments of a guest's function.
@@ -245,6 +252,9 @@ impl Signature {
     /// `args` must be live objects, and this thread attached.
     #[inline]
     pub unsafe fn encode(&self, py: Python<'_>, args: &[*mut ffi::PyObject], slots: &mut [u64]) -> PyResult<()> {
+        if !self.has_values {
+            return Err(self.needs_values(py));
+        }
         if args.len() != self.params.len() {
             return Err(self.wrong_count(py, args.len()));
         }
@@ -311,9 +321,12 @@ impl Signature {
     /// Fills the slots with bit patterns. The other half is [`raw_results`](Self::raw_results).
     pub fn encode_raw(&self, args: &Bound<'_, PyAny>, slots: &mut [u64]) -> PyResult<()> {
         let py = args.py();
+        if self.has_references() {
+            return Err(self.needs_values(py));
+        }
         let count = args.len()?;
-        if count != self.params.len() {
-            return Err(self.wrong_count(py, count));
+        if count != self.param_slots {
+            return Err(self.wrong_slots(py, count));
         }
         for (at, slot) in slots.iter_mut().enumerate().take(count) {
             let value = args.get_item(at)?;
@@ -331,11 +344,44 @@ impl Signature {
 
     /// The results' bit patterns as a list of ints.
     pub fn raw_results<'py>(&self, py: Python<'py>, slots: &[u64]) -> PyResult<Bound<'py, PyList>> {
-        let bits = self.results.iter().zip(slots).map(|(kind, &slot)| match kind.val_type() {
-            ValType::I32 | ValType::F32 => u64::from(slot as u32),
-            _ => slot,
-        });
-        PyList::new(py, bits.collect::<Vec<u64>>())
+        let mut slots = slots.iter();
+        let mut bits = Vec::with_capacity(self.slots);
+        for kind in &self.results {
+            let ty = kind.val_type();
+            bits.extend(slots.by_ref().take(ty.slots()).map(|&slot| match ty {
+                ValType::I32 | ValType::F32 => u64::from(slot as u32),
+                _ => slot,
+            }));
+        }
+        PyList::new(py, bits)
+    }
+
+    fn has_references(&self) -> bool {
+        !self.has_values && self.params.iter().chain(&self.results).any(|kind| kind.is_reference())
+    }
+
+    /// The error for a function whose parameters or results are not all Python values.
+    #[cold]
+    fn needs_values(&self, py: Python<'_>) -> PyErr {
+        let instead = match self.has_references() {
+            true => "references cannot be passed to or from Python; export a function that takes and gives numbers",
+            false => "a vector is no Python value; use call_raw(), where a v128 takes two slots, its low half first",
+        };
+        error::signature(
+            py,
+            format!("{}() has the type ({}) -> ({}): {instead}", self.name, List(&self.params), List(&self.results)),
+        )
+    }
+
+    #[cold]
+    fn wrong_slots(&self, py: Python<'_>, given: usize) -> PyErr {
+        let (count, plural) = (self.param_slots, if self.param_slots == 1 { "" } else { "s" });
+        let two = if count == self.params.len() { "" } else { "; a v128 takes two" };
+        let kinds = List(&self.params);
+        error::signature(
+            py,
+            format!("call_raw of {}() takes {count} slot{plural} ({kinds}{two}), got {given}", self.name),
+        )
     }
 
     #[cold]

@@ -70,6 +70,12 @@ def bits_of(type_: str, value: Any) -> int:
             return int(value) & 2**64 - 1
 
 
+def slots_of(value: Json) -> list[int]:
+    """The slots of a value: two for a v128, its low half first."""
+    bits = int(value["value"])
+    return [bits & 2**64 - 1, bits >> 64] if value["type"] == "v128" else [bits]
+
+
 def same(type_: str, bits: int, expected: str) -> bool:
     if not expected.startswith("nan:"):
         return bits == int(expected)
@@ -155,8 +161,9 @@ class Case:
         self.check(function, function(*map(to_python, c.get("args", []))), c)
 
     def do_call_raw(self, c: Json, _: str) -> None:
-        results = self.function(c).call_raw([int(arg["value"]) for arg in c.get("args", [])])
-        self.check_bits([type_.value for type_ in self.function(c).results], results, c)
+        slots = iter(self.function(c).call_raw([slot for arg in c.get("args", []) for slot in slots_of(arg)]))
+        types = [type_.value for type_ in self.function(c).results]
+        self.check_bits(types, [next(slots) | (next(slots) << 64 if type_ == "v128" else 0) for type_ in types], c)
 
     def do_call_bytes(self, c: Json, _: str) -> None:
         self.check_bytes(self.instances[c["instance"]].call_bytes(c["field"], content(c["input"])), c)

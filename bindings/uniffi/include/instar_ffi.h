@@ -15,10 +15,10 @@
  *           be seen: treat it as kind Bug with the message in status->error_buf, and free that buffer.
  * Slots     arguments and results of guest functions: an array of 8-byte slots, parameters in, results out from slot 0; i32
  *           and f32 bits in the low half; the upper half is ignored on the way into a guest and 0 on the way out.
- *           n_slots >= max(params, results).
+ *           A v128 takes two slots, its low half first. n_slots >= max(slots of the parameters, slots of the results).
  * Signature text: parameters ':' results, one letter each: i = i32, I = i64, f = f32, F = f64, v = v128,
  *           r = funcref, e = externref. "ii:i" is (i32, i32) -> i32, ":" takes and gives nothing.
- *           Numbers only: functions with references or v128 in their type cannot be called this way (Type).
+ *           r and e stand for typed references too. A function with a reference in its type cannot be called (Type).
  * Instance  the pair (cell, id). id is never reused; a closed instance is a StaleHandle error. `cell` must come from
  *           pre_instantiate of the same pre as the token or pre that it is used with: the one thing here that the facade must
  *           guarantee (keep the pre beside the pair and compare). An instance of another pre of the same engine is StaleHandle.
@@ -160,7 +160,7 @@ uint64_t uniffi_instar_ffi_fn_func_instance_memory_size(uint64_t memory, uint64_
 /* err: OutOfBounds (nothing is copied), Busy, StaleHandle. */
 uint64_t uniffi_instar_ffi_fn_func_instance_memory_read(uint64_t memory, uint64_t cell, uint64_t id, uint64_t addr, uint64_t dst, uint64_t len, RustCallStatus *status);
 uint64_t uniffi_instar_ffi_fn_func_instance_memory_write(uint64_t memory, uint64_t cell, uint64_t id, uint64_t addr, uint64_t src, uint64_t len, RustCallStatus *status);
-/* By `pages` of 64 KiB; the old size in pages goes to out_old_pages. err: Limit. */
+/* By `pages` of its own size (64 KiB unless its type says otherwise); the old size in pages goes to out_old_pages. err: Limit. */
 uint64_t uniffi_instar_ffi_fn_func_instance_memory_grow(uint64_t memory, uint64_t cell, uint64_t id, uint64_t pages, uint64_t out_old_pages, RustCallStatus *status);
 
 /* -- caller: what a host function may do with the instance that called it ------------------------------------------------ */

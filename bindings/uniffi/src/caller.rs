@@ -7,7 +7,7 @@
 use crate::errors::report;
 use crate::raw::{self, Out};
 use crate::signature;
-use instar::{Caller, Error, ErrorKind, Func, Memory, Result, Val, ValType};
+use instar::{Caller, Error, ErrorKind, Func, Memory, Result};
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -94,38 +94,6 @@ fn func(caller: &mut Caller<'_, u64>, name: &str) -> Result<Func> {
         .ok_or_else(|| Error::new(ErrorKind::MissingExport, format!("the caller exports no function `{name}`")))
 }
 
-/// Calls a function over slots. Numbers only, as everywhere with slots.
-fn call_raw(caller: &mut Caller<'_, u64>, func: &Func, slots: &mut [u64]) -> Result<()> {
-    let ty = func.ty(&*caller)?;
-    if slots.len() < ty.slots() {
-        let message = format!("a call of type {ty} needs {} slots, got {}", ty.slots(), slots.len());
-        return Err(Error::new(ErrorKind::Type, message));
-    }
-    let value = |(&letter, &slot): (&ValType, &u64)| match letter {
-        ValType::I32 => Ok(Val::I32(slot as i32)),
-        ValType::I64 => Ok(Val::I64(slot as i64)),
-        ValType::F32 => Ok(Val::F32(slot as u32)),
-        ValType::F64 => Ok(Val::F64(slot)),
-        _ => Err(Error::new(
-            ErrorKind::Type,
-            format!("references cannot be passed as raw slots: the function has type {ty}"),
-        )),
-    };
-    let params = ty.params().iter().zip(&*slots).map(value).collect::<Result<Vec<Val>>>()?;
-    let mut results = ty.results().iter().map(|&ty| Val::default_for(ty)).collect::<Vec<Val>>();
-    func.call(caller, &params, &mut results)?;
-    for (slot, result) in slots.iter_mut().zip(results) {
-        *slot = match result {
-            Val::I32(value) => u64::from(value as u32),
-            Val::I64(value) => value as u64,
-            Val::F32(bits) => u64::from(bits),
-            Val::F64(bits) => bits,
-            _ => return Err(Error::new(ErrorKind::Type, format!("references cannot be returned as raw slots: {ty}"))),
-        };
-    }
-    Ok(())
-}
-
 /// The data of the calling instance.
 #[uniffi::export]
 pub fn caller_data(caller: u64, out_data: u64) -> u64 {
@@ -191,10 +159,7 @@ pub fn caller_call(caller: u64, name_ptr: u64, name_len: u64, slots: u64, n_slot
     report(|| {
         let name = raw::text("name", name_ptr, name_len)?;
         let slots = raw::slots(slots, n_slots)?;
-        with(caller, |caller| {
-            let func = func(caller, name)?;
-            call_raw(caller, &func, slots)
-        })
+        with(caller, |caller| func(caller, name)?.call_raw(caller, slots))
     })
 }
 

@@ -115,6 +115,7 @@ pub fn linker_func(
         let module = raw::text("module", module_ptr, module_len)?;
         let name = raw::text("name", name_ptr, name_len)?;
         let ty = signature::parse(raw::text("sig", sig_ptr, sig_len)?)?;
+        signature::check_host(module, name, &ty)?;
         LINKERS.with(linker, |linker| {
             lock(linker).func_raw(module, name, ty, move |caller, slots| function.call(caller, slots))?;
             Ok(())

@@ -23,6 +23,22 @@ pub fn parse(text: &str) -> Result<FuncType> {
     Ok(FuncType::new(types(params)?, types(results)?))
 }
 
+/// Checks that a host function of the foreign language can have the type.
+///
+/// # Errors
+///
+/// `Type`, naming the function, its type, and what to do instead.
+pub fn check_host(module: &str, name: &str, ty: &FuncType) -> Result<()> {
+    if ty.params().iter().chain(ty.results()).all(|ty| !ty.is_reference() && *ty != ValType::V128) {
+        return Ok(());
+    }
+    let message = format!(
+        "the host function {module}.{name} has type {ty}; host functions take and give i32, i64, f32 and f64: pass a vector \
+         as two i64 or in memory, and an i32 that names a host object in place of a reference to it"
+    );
+    Err(Error::new(ErrorKind::Type, message))
+}
+
 /// Writes `"ii:i"`.
 pub fn format(ty: &FuncType) -> String {
     let mut text = String::new();
@@ -50,8 +66,18 @@ mod tests {
 
     #[test]
     fn text_and_type_agree_both_ways() {
-        for text in [":", "i:", ":I", "iIfF:Ff", "re:er"] {
+        for text in [":", "i:", ":I", "iIfF:Ff", "re:er", "vi:v"] {
             assert_eq!(format(&parse(text).unwrap()), text);
+        }
+    }
+
+    #[test]
+    fn host_functions_have_numbers_only() {
+        assert!(check_host("env", "f", &parse("iIfF:i").unwrap()).is_ok());
+        for text in ["v:", ":v", "ir:", "i:e"] {
+            let error = check_host("env", "f", &parse(text).unwrap()).err().unwrap();
+            assert_eq!(error.kind(), ErrorKind::Type, "{text:?}");
+            assert!(error.message().starts_with("the host function env.f has type ("), "{error}");
         }
     }
 

@@ -52,7 +52,7 @@ public readonly unsafe ref partial struct Caller
 
     /// <summary>Calls an export of the calling instance.</summary>
     /// <param name="name">Name of the export.</param>
-    /// <param name="slots">Parameters in, results out from slot 0, at least <see cref="FunctionType.SlotCount"/>; i32 and f32 in the low half.</param>
+    /// <param name="slots">Parameters in, results out from slot 0, at least <see cref="FunctionType.SlotCount"/>; i32 and f32 in the low half, a v128 in two.</param>
     /// <exception cref="TrapException">The guest trapped.</exception>
     /// <exception cref="InstarException">Another error, see <see cref="InstarException.Kind"/>.</exception>
     public void Call(string name, Span<ulong> slots)
@@ -97,8 +97,7 @@ public readonly unsafe ref partial struct Caller
 
         if (length > Longest || Slot.Pack(new ReadOnlySpan<byte>(text, (int)length)) != key)
         {
-            throw new InstarException(
-                ErrorKind.Type, $"function `{name}` has type {GetFunctionType(name)}, not {FunctionType.Parse(Slot.Unpack(key))}");
+            throw GetFunctionType(name).Refusal(name, key);
         }
     }
 }

@@ -9,7 +9,7 @@ public sealed record EngineOptions
     /// <summary>How many instances may be alive at a time. Default 10 000.</summary>
     public int? MaxInstances { get; init; }
 
-    /// <summary>Largest size of a linear memory in pages of 64 KiB, whatever the module allows. Default 65 536 (4 GiB).</summary>
+    /// <summary>Largest size of a linear memory in pages of 64 KiB, whatever the module allows. Default 65 536 (4 GiB); 64-bit memories can use more.</summary>
     public int? MaxMemoryPages { get; init; }
 
     /// <summary>Largest number of elements of a table, whatever the module allows. Default 1 000 000.</summary>

@@ -21,13 +21,13 @@ public enum ValueKind
     /// <summary>64-bit float: <c>double</c>.</summary>
     F64 = 'F',
 
-    /// <summary>128-bit vector.</summary>
+    /// <summary>128-bit vector. No C# type stands for it; it takes two slots, its low half first.</summary>
     V128 = 'v',
 
-    /// <summary>Reference to a function.</summary>
+    /// <summary>Reference to a function, of any or of one type. Functions with one in their type cannot be called from C#.</summary>
     FuncRef = 'r',
 
-    /// <summary>Reference to a host object.</summary>
+    /// <summary>Reference to a host object. Functions with one in their type cannot be called from C#.</summary>
     ExternRef = 'e',
 }
 
@@ -59,7 +59,9 @@ public sealed class FunctionType : IEquatable<FunctionType>
     /// <summary>Types of the results.</summary>
     public IReadOnlyList<ValueKind> Results { get; }
 
-    /// <summary>How many 8-byte slots a call needs: parameters go in, results come out in their place.</summary>
+    /// <summary>
+    /// How many 8-byte slots a call needs: parameters go in, results come out in their place. A v128 takes two, everything else one.
+    /// </summary>
     public int SlotCount { get; }
 
     internal ulong Key { get; }
@@ -88,6 +90,18 @@ public sealed class FunctionType : IEquatable<FunctionType>
 
     /// <inheritdoc/>
     public override int GetHashCode() => _text.GetHashCode();
+
+    /// <summary>Why a function of this type has no typed call with <paramref name="key"/>, and what to do instead.</summary>
+    internal InstarException Refusal(string name, ulong key)
+    {
+        IEnumerable<ValueKind> kinds = Parameters.Concat(Results);
+        string why = kinds.Any(kind => kind is ValueKind.FuncRef or ValueKind.ExternRef)
+            ? ": references cannot be passed to or from C#; export a function that takes and gives numbers"
+            : kinds.Contains(ValueKind.V128)
+            ? ": a vector is no C# value; call it over slots, where a v128 takes two, its low half first"
+            : $", not {Parse(Slot.Unpack(key))}";
+        return new InstarException(ErrorKind.Type, $"function `{name}` has type {this}{why}");
+    }
 
     private static string Join(IEnumerable<ValueKind> kinds)
     {

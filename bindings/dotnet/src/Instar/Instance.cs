@@ -48,7 +48,7 @@ public sealed unsafe partial class Instance : IDisposable
 
     /// <summary>Calls a function.</summary>
     /// <param name="function">A function of this instance's pre.</param>
-    /// <param name="slots">Parameters in, results out from slot 0, at least <see cref="FunctionType.SlotCount"/>; i32 and f32 in the low half.</param>
+    /// <param name="slots">Parameters in, results out from slot 0, at least <see cref="FunctionType.SlotCount"/>; i32 and f32 in the low half, a v128 in two.</param>
     /// <exception cref="TrapException">The guest trapped.</exception>
     /// <exception cref="InstarException">Another error, see <see cref="InstarException.Kind"/>.</exception>
     public void Call(ExportFunction function, Span<ulong> slots)

@@ -91,7 +91,7 @@ public sealed unsafe partial class InstancePre : IDisposable
 
     /// <summary>Calls a function in a fresh instance.</summary>
     /// <param name="function">A function of this pre.</param>
-    /// <param name="slots">Parameters in, results out from slot 0, at least <see cref="FunctionType.SlotCount"/>; i32 and f32 in the low half.</param>
+    /// <param name="slots">Parameters in, results out from slot 0, at least <see cref="FunctionType.SlotCount"/>; i32 and f32 in the low half, a v128 in two.</param>
     /// <param name="data">What host functions see as <see cref="Caller.Data"/>.</param>
     /// <exception cref="TrapException">The guest trapped.</exception>
     /// <exception cref="InstarException">Another error, see <see cref="InstarException.Kind"/>.</exception>

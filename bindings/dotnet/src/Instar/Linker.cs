@@ -45,13 +45,13 @@ public sealed unsafe partial class Linker : IDisposable
         return this;
     }
 
-    /// <summary>Defines a host function of any type, over slots.</summary>
+    /// <summary>Defines a host function that takes and gives any number of numbers, over slots.</summary>
     /// <remarks>
     /// It may be called from several threads at once, by different instances. An exception that it throws ends the guest's call, and comes out
     /// of the outermost call into the guest as itself; a <see cref="TrapException"/> is a trap. It must not be async: guest code waits for it.
     /// </remarks>
     /// <returns>This linker.</returns>
-    /// <exception cref="InstarException"><see cref="ErrorKind.Link"/>: the name is taken. <see cref="ErrorKind.Type"/>: a type is not possible.</exception>
+    /// <exception cref="InstarException"><see cref="ErrorKind.Link"/>: the name is taken. <see cref="ErrorKind.Type"/>: a vector or a reference in the type.</exception>
     public Linker DefineRaw(string module, string name, FunctionType type, RawHostFunction function)
     {
         ArgumentNullException.ThrowIfNull(type);

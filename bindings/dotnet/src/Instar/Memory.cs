@@ -62,7 +62,7 @@ public readonly unsafe ref struct Memory
         }
     }
 
-    /// <summary>Adds pages of 64 KiB.</summary>
+    /// <summary>Adds pages of the memory's own size: 64 KiB unless its type says otherwise.</summary>
     /// <returns>The old size in pages.</returns>
     /// <exception cref="InstarException"><see cref="ErrorKind.Limit"/>: that is more than the memory may have.</exception>
     public long Grow(long pages)

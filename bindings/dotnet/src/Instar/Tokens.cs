@@ -46,8 +46,7 @@ public sealed class ExportFunction
     internal void Free() => _handle.Dispose();
 
     [DoesNotReturn]
-    private void Refuse(ulong key) => throw new InstarException(
-        ErrorKind.Type, $"function `{Name}` has type {Type}, not {FunctionType.Parse(Slot.Unpack(key))}");
+    private void Refuse(ulong key) => throw Type.Refusal(Name, key);
 }
 
 /// <summary>An exported function that takes bytes and gives bytes. All threads may use it at once.</summary>

@@ -82,7 +82,7 @@ export class Runner {
   /** How many results the export `field` has: a raw call needs a slot for each. */
   resultsOf(instance, field) {
     const exports = Module.exports(lookUp(this.named.moduleOf, instance));
-    return exports.find(({ name }) => name === field)?.type?.results.length ?? 0;
+    return exports.find(({ name }) => name === field)?.type?.results ?? [];
   }
 }
 
@@ -121,11 +121,18 @@ const actions = {
 
   call_raw({ instance, field, args = [], expected }) {
     const owner = this.instance(instance);
-    const slots = new BigUint64Array(Math.max(args.length, this.resultsOf(instance, field)));
-    args.forEach(({ value }, index) => (slots[index] = BigInt(value)));
+    const results = this.resultsOf(instance, field);
+    const given = args.flatMap(slotsOf);
+    const slots = new BigUint64Array(Math.max(given.length, results.reduce((sum, type) => sum + width(type), 0)));
+    slots.set(given);
     owner.callRaw(field, slots);
     if (expected === undefined) return;
-    expected.forEach((value, index) => checkBits(slots[index], value));
+    assert.deepEqual(results, expected.map(({ type }) => type));
+    let at = 0;
+    for (const value of expected) {
+      checkBits(value.type === "v128" ? slots[at] | (slots[at + 1] << 64n) : slots[at], value);
+      at += width(value.type);
+    }
   },
 
   call_bytes({ instance, field, input, expected }) {
@@ -282,8 +289,19 @@ function checkValue(actual, expected, type) {
   checkBits(bitsOf(actual, type), expected);
 }
 
+/** Slots that a value takes. */
+function width(type) {
+  return type === "v128" ? 2 : 1;
+}
+
+/** The slots of a value: two for a v128, its low half first. */
+function slotsOf({ type, value }) {
+  const whole = BigInt(value);
+  return type === "v128" ? [whole & 0xffff_ffff_ffff_ffffn, whole >> 64n] : [whole];
+}
+
 function checkBits(slot, { type, value }) {
-  const wide = type === "i64" || type === "f64";
+  const wide = type === "i64" || type === "f64" || type === "v128";
   const actual = wide ? slot : slot & 0xffff_ffffn;
   if (value.startsWith("nan:")) {
     const quiet = wide ? 0x7ff8_0000_0000_0000n : 0x7fc0_0000n;

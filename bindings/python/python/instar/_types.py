@@ -11,6 +11,7 @@ class ValType(StrEnum):
     I64 = "i64"
     F32 = "f32"
     F64 = "f64"
+    V128 = "v128"
     FUNCREF = "funcref"
     EXTERNREF = "externref"
 

@@ -273,7 +273,7 @@ impl<'a> Runner<'a> {
         }
         let params: Vec<String> = call.args.iter().map(|arg| arg.ty.clone()).collect();
         let results: Vec<String> = func.ty().results().iter().map(|ty| ty.to_string()).collect();
-        let slots: Vec<u64> = call.args.iter().map(value::to_slot).collect();
+        let slots = value::to_slots(&call.args);
         match typed::call(pre, target, &call.field, &params, &results, &slots) {
             Some(answer) => check_results(call, &func, &answer?),
             None => mismatch(format!("typed.rs lacks the signature {params:?} -> {results:?}")),
@@ -283,8 +283,9 @@ impl<'a> Runner<'a> {
     fn call_raw(&self, instance: &str, call: &Call) -> Result<(), Stop> {
         let (instance, pre) = self.instance(instance);
         let func = pre.func(&call.field)?;
-        let mut slots: Vec<u64> = call.args.iter().map(value::to_slot).collect();
-        slots.resize(slots.len().max(call.expected.as_ref().map_or(0, Vec::len)), 0);
+        let mut slots = value::to_slots(&call.args);
+        let results = func.ty().results().iter().map(|ty| ty.slots()).sum();
+        slots.resize(slots.len().max(results), 0);
         instance.enter()?.call_raw(&func, &mut slots)?;
         check_results(call, &func, &slots)
     }
@@ -311,7 +312,7 @@ impl<'a> Runner<'a> {
         let (release, release_receiver) = channel();
         *self.shared.gate.lock().unwrap() = Some(Gate { entered: entered_sender, release: release_receiver });
         let func = pre.func(&call.field)?;
-        let mut slots: Vec<u64> = call.args.iter().map(value::to_slot).collect();
+        let mut slots = value::to_slots(&call.args);
         slots.resize(func.ty().slots(), 0);
         let answer = std::thread::scope(|scope| {
             let first = scope.spawn(|| instance.enter()?.call_raw(&func, &mut slots));
@@ -334,9 +335,7 @@ impl<'a> Runner<'a> {
 
 fn check_results(call: &Call, func: &ExportFunc, slots: &[u64]) -> Result<(), Stop> {
     let Some(expected) = &call.expected else { return Ok(()) };
-    let actual: Vec<Value> =
-        func.ty().results().iter().zip(slots).map(|(&ty, &slot)| value::from_slot(ty, slot)).collect();
-    compare(&call.field, expected, &actual)
+    compare(&call.field, expected, &value::from_slots(func.ty().results(), slots))
 }
 
 fn compare(what: &str, expected: &[Value], actual: &[Value]) -> Result<(), Stop> {

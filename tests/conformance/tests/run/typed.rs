@@ -92,11 +92,15 @@ signatures! {
     i32 p i64 q => i64 a i32 b;
     i32 p f32 q => ;
     i32 p f64 q => ;
+    i64 p i32 q => ;
+    i64 p i64 q => ;
     i64 p i64 q => i64 a;
     f32 p f32 q => f32 a;
     f64 p f64 q => f64 a;
     i32 p i32 q i32 r => ;
     i32 p i32 q i32 r => i32 a;
+    i32 p i64 q i32 r => ;
+    i64 p i32 q i32 r => ;
     i32 p i64 q f32 r f64 s => ;
     i32 p i64 q f32 r f64 s => i32 a i64 b f32 c f64 d;
     i32 p i64 q f32 r f64 s i32 t i64 u f32 v f64 w i32 x i64 y f32 z f64 pp i32 qq i64 rr f32 ss f64 tt => i64 a;

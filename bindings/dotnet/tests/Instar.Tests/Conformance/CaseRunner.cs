@@ -226,8 +226,8 @@ internal sealed class CaseRunner : IDisposable
 
     private static ulong[] Slots(ExportFunction function, Value[] args)
     {
-        ulong[] slots = args.Select(arg => arg.Slot).ToArray();
-        if (args.Length == function.Type.Parameters.Count)
+        ulong[] slots = args.SelectMany(arg => arg.Slots).ToArray();
+        if (slots.Length == new FunctionType(function.Type.Parameters, []).SlotCount)
         {
             Array.Resize(ref slots, function.Type.SlotCount);
         }
@@ -306,7 +306,7 @@ internal sealed class CaseRunner : IDisposable
             Compare(
                 function.Name,
                 Value.List(command, "expected"),
-                function.Type.Results.Select((kind, i) => Value.From(kind, slots[i])).ToArray());
+                Value.List(function.Type.Results, slots));
         }
     }
 

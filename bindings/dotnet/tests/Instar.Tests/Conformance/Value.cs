@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.Globalization;
 using System.Linq;
 using System.Text.Json;
@@ -11,6 +12,11 @@ internal readonly record struct Value(string Type, string Text)
     public bool IsText => Type == "text";
 
     public ulong Slot => ulong.Parse(Text, CultureInfo.InvariantCulture);
+
+    /// <summary>Its slots: two for a v128, the low half first.</summary>
+    public ulong[] Slots => Type == "v128" ? [(ulong)(Bits & ulong.MaxValue), (ulong)(Bits >> 64)] : [Slot];
+
+    private UInt128 Bits => UInt128.Parse(Text, CultureInfo.InvariantCulture);
 
     /// <summary>The C# type that stands for it.</summary>
     public Type ClrType => ClrTypeOf(Type);
@@ -28,6 +34,22 @@ internal readonly record struct Value(string Type, string Text)
     public static Value From(ValueKind kind, ulong slot) => new(
         kind.ToString().ToLowerInvariant(),
         (kind is ValueKind.I32 or ValueKind.F32 ? (uint)slot : slot).ToString(CultureInfo.InvariantCulture));
+
+    /// <summary>The values of these types in consecutive slots.</summary>
+    public static Value[] List(IEnumerable<ValueKind> kinds, ulong[] slots)
+    {
+        List<Value> values = [];
+        int at = 0;
+        foreach (ValueKind kind in kinds)
+        {
+            ulong low = slots[at++];
+            values.Add(kind == ValueKind.V128
+                ? new Value("v128", new UInt128(upper: slots[at++], lower: low).ToString(CultureInfo.InvariantCulture))
+                : From(kind, low));
+        }
+
+        return [.. values];
+    }
 
     public static ulong ToSlot(object boxed) => boxed switch
     {
@@ -58,7 +80,7 @@ internal readonly record struct Value(string Type, string Text)
         ("nan:canonical", "f64") => (actual.Slot & long.MaxValue) == 0x7ff8000000000000,
         ("nan:arithmetic", "f32") => (actual.Slot & 0x7fc00000) == 0x7fc00000,
         ("nan:arithmetic", "f64") => (actual.Slot & 0x7ff8000000000000) == 0x7ff8000000000000,
-        _ => Slot == actual.Slot,
+        _ => Bits == actual.Bits,
     };
 
     public override string ToString() => $"{Type}:{Text}";
