@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Every test of every language whose toolchain is there; says what it left out. Ends with `N passed, N failed`.
 #
-#   scripts/test.sh [SUITE …]     suites: rust runtime guests dwarf python node dotnet go conformance; all of them by default
+#   scripts/test.sh [SUITE …]     suites: rust runtime guests dwarf programs python node dotnet go conformance; all of them by default
 set -uo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$root"
 logs=target/test-logs
 mkdir -p "$logs"
 wanted=("$@")
-[ $# -gt 0 ] || wanted=(guests rust runtime dwarf python node dotnet go conformance)
+[ $# -gt 0 ] || wanted=(guests rust runtime dwarf programs python node dotnet go conformance)
 passed=0 failed=0 rows=() left_out=() languages=(rust)
 
 # count LOG: "passed failed", added up from the closing lines of the test runners in a log.
@@ -59,13 +59,15 @@ for name in "${wanted[@]}"; do
         dwarf)
             if tests/guests/build.sh; then suite dwarf cargo test -p instar --test suite dwarf -- --include-ignored
             else left_out+=("dwarf: no clang (see above)"); fi ;;
+        programs)
+            if tests/guests/build.sh; then suite programs scripts/programs.sh; else left_out+=("programs: no clang (see above)"); fi ;;
         python) language python bindings/python/test.sh ;;
         node) language node bindings/node/test.sh ;;
         dotnet) language dotnet bindings/dotnet/test.sh ;;
         go) language go bindings/go/test.sh ;;
         conformance)
             suite conformance cargo run --quiet -p instar-conformance -- --require "$(IFS=,; echo "${languages[*]}")" ;;
-        *) echo "test.sh: no suite '$name'; there are: guests rust runtime dwarf python node dotnet go conformance" >&2; exit 2 ;;
+        *) echo "test.sh: no suite '$name'; there are: guests rust runtime dwarf programs python node dotnet go conformance" >&2; exit 2 ;;
     esac
 done
 
