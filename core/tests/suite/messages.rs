@@ -49,14 +49,14 @@ fn wrong_values_are_named_by_their_places() {
     let instance = Linker::new(&engine).instantiate(&mut store, &kit::module(&engine, MODULE)).unwrap();
     let add = instance.func(&mut store, "add").unwrap();
     let (one, wide, mut room) = (Val::I32(1), Val::I64(1), [Val::I32(0)]);
-    let few = add.call(&mut store, std::slice::from_ref(&one), &mut room);
+    let few = add.call(&mut store, &[one], &mut room);
     says(few, ErrorKind::Type, &["expected 2 parameters (i32, i32), got 1"]);
-    let odd = add.call(&mut store, &[one.clone(), wide], &mut room);
+    let odd = add.call(&mut store, &[one, wide], &mut room);
     says(odd, ErrorKind::Type, &["parameter 2 must be i32, got i64"]);
-    let narrow = add.call(&mut store, &[one.clone(), one.clone()], &mut []);
+    let narrow = add.call(&mut store, &[one, one], &mut []);
     says(narrow, ErrorKind::Type, &["(i32, i32) -> (i32)", "expected 1, got 0"]);
     let constant = instance.global(&mut store, "constant").unwrap();
-    says(constant.set(&mut store, one.clone()), ErrorKind::Type, &["constant", "only mutable globals can be set"]);
+    says(constant.set(&mut store, one), ErrorKind::Type, &["constant", "only mutable globals can be set"]);
     let table = instance.table(&mut store, "table").unwrap();
     says(table.set(&mut store, 0, one), ErrorKind::Type, &["must be funcref, got i32"]);
     let memory = instance.memory(&mut store, "memory").unwrap();
