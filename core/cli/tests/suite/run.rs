@@ -92,6 +92,23 @@ fn traps_show_where_the_guest_was() {
     assert!(folder.instar("run nested.wat").backtrace().is_empty(), "nothing has run");
 }
 
+/// Run by `scripts/test.sh dwarf`.
+#[test]
+#[ignore = "needs clang"]
+fn traps_show_files_and_lines_of_dwarf() {
+    let guest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/guests/backtrace-dwarf5.wasm");
+    let wasm = std::fs::read(guest).unwrap_or_else(|e| panic!("{guest}: {e}: run tests/guests/build.sh"));
+    let folder = Folder::with("guest.wasm", wasm);
+    assert_eq!(folder.instar("compile guest.wasm").prints(), "");
+    for file in ["guest.wasm", "guest.cwasm"] {
+        let trapped = folder.instar(&format!("run --unknown-imports trap --invoke trap_inlined {file} 0"));
+        trapped.fails(134, &["integer divide by zero"]);
+        let places: Vec<&str> = trapped.backtrace().into_iter().filter(|l| l.contains(" at /")).collect();
+        assert!(places[0].ends_with("/tests/guests/backtrace/guest.c:9:21 (divide)"), "{trapped:?}");
+        assert_eq!(places.len(), 3, "{trapped:?}");
+    }
+}
+
 #[test]
 fn profilers_are_told_of_code() {
     let folder = math();
