@@ -100,6 +100,7 @@ macro_rules! features {
                 &[$((Features::$name, stringify!($method), features!(@needs $($needs)?), $default),)*];
         }
 
+        /// Parts of WebAssembly, under the names of their proposals.
         impl Config {
             $($(#[$doc])*
             pub fn $method(&mut self, on: bool) -> &mut Self {
@@ -263,6 +264,23 @@ impl Tunables {
 }
 
 /// Configuration of an [`Engine`](crate::Engine). The default is the fast path.
+///
+/// Nothing is checked here: [`Engine::new`](crate::Engine::new) says what is out of range or contradicts what. What changes
+/// compiled code (how it is compiled and reaches memories, dirty tracking) must be the same where a precompiled module is
+/// made and where it is loaded; of the parts of WebAssembly, all must be on there that were on here.
+///
+/// ```
+/// use instar::{Config, Engine, ErrorKind};
+///
+/// let mut config = Config::new();
+/// config.max_memory_pages(256).max_instances(1000).wasm_threads(false);
+/// let engine = Engine::new(&config)?;
+///
+/// let error = Engine::new(Config::new().wasm_simd(false)).unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Config);
+/// assert!(error.message().contains("wasm_relaxed_simd is on but needs wasm_simd"));
+/// # Ok::<(), instar::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Config {
     tunables: Tunables,
@@ -299,19 +317,54 @@ impl Config {
     pub fn new() -> Self {
         Config::default()
     }
+}
 
-    /// How the engine knows what an instance has written. Default [`DirtyTracking::Lines`].
-    pub fn dirty_tracking(&mut self, tracking: DirtyTracking) -> &mut Self {
-        self.tunables.dirty_tracking = tracking;
+/// Limits of each instance, memory and table. [`Store::limiter`](crate::Store::limiter) sets limits of one store.
+impl Config {
+    /// How many instances may be alive at a time in the engine. Default 10 000; at least 1.
+    pub fn max_instances(&mut self, count: usize) -> &mut Self {
+        self.max_instances = count;
         self
     }
 
+    /// Largest size of a linear memory in units of 64 KiB, whatever the module allows and whatever its pages are. Default
+    /// 65 536 (4 GiB), which is also the largest size of memories with 32-bit addresses; at most 2^30 (64 TiB).
+    pub fn max_memory_pages(&mut self, pages: u64) -> &mut Self {
+        self.max_memory_pages = pages;
+        self
+    }
+
+    /// Largest number of elements of a table, whatever the module allows. Default 1 000 000.
+    pub fn max_table_elements(&mut self, elements: u64) -> &mut Self {
+        self.max_table_elements = elements;
+        self
+    }
+
+    /// Stack that guest code may use between the host's call and the deepest guest frame, in bytes. Default 512 KiB, at
+    /// least 16 KiB. A thread with less stack left gives less.
+    pub fn max_wasm_stack(&mut self, bytes: usize) -> &mut Self {
+        self.max_wasm_stack = bytes;
+        self
+    }
+}
+
+/// How instances are made and undone.
+impl Config {
     /// Where instances live. Default [`InstanceAllocationStrategy::Pooling`].
     pub fn allocation_strategy(&mut self, strategy: InstanceAllocationStrategy) -> &mut Self {
         self.allocation_strategy = strategy;
         self
     }
 
+    /// How the engine knows what an instance has written. Default [`DirtyTracking::Lines`].
+    pub fn dirty_tracking(&mut self, tracking: DirtyTracking) -> &mut Self {
+        self.tunables.dirty_tracking = tracking;
+        self
+    }
+}
+
+/// How code is compiled.
+impl Config {
     /// How much the compiler optimises. Default [`OptLevel::Speed`].
     pub fn cranelift_opt_level(&mut self, level: OptLevel) -> &mut Self {
         self.tunables.opt_level = level;
@@ -331,6 +384,15 @@ impl Config {
         self
     }
 
+    /// Run Cranelift's verifier on every function that is compiled. Default off.
+    pub fn cranelift_debug_verifier(&mut self, on: bool) -> &mut Self {
+        self.tunables.debug_verifier = on;
+        self
+    }
+}
+
+/// How memories lie in address space, and how code reaches them and tables.
+impl Config {
     /// Turn faults of compiled code into traps. Default on. Without it this engine installs no signal handler, and no
     /// instruction of its compiled code faults: it checks bounds, divisors and its stack itself, which is slower. For hosts
     /// that own the signal handlers.
@@ -365,17 +427,20 @@ impl Config {
         self.tunables.table_spectre_mitigation = on;
         self
     }
+}
 
-    /// Keep the wasm offset of each instruction, for backtraces. Default on.
-    pub fn generate_address_map(&mut self, on: bool) -> &mut Self {
-        self.tunables.address_map = on;
-        self
-    }
-
+/// What can be seen of code that runs or has failed.
+impl Config {
     /// Keep where the guest was with each error that stops it: [`Error::wasm_backtrace`](crate::Error::wasm_backtrace).
     /// Default on. It costs a trap or a failed host call some 50 to 150 ns, and other calls nothing.
     pub fn wasm_backtrace(&mut self, on: bool) -> &mut Self {
         self.wasm_backtrace = on;
+        self
+    }
+
+    /// Keep the wasm offset of each instruction, for backtraces. Default on.
+    pub fn generate_address_map(&mut self, on: bool) -> &mut Self {
+        self.tunables.address_map = on;
         self
     }
 
@@ -384,39 +449,10 @@ impl Config {
         self.profiler = strategy;
         self
     }
+}
 
-    /// Stack that guest code may use between the host's call and the deepest guest frame, in bytes. Default 512 KiB, at
-    /// least 16 KiB. A thread with less stack left gives less.
-    pub fn max_wasm_stack(&mut self, bytes: usize) -> &mut Self {
-        self.max_wasm_stack = bytes;
-        self
-    }
-
-    /// How many instances may be alive at a time in the engine. Default 10 000; at least 1.
-    pub fn max_instances(&mut self, count: usize) -> &mut Self {
-        self.max_instances = count;
-        self
-    }
-
-    /// Largest size of a linear memory in units of 64 KiB, whatever the module allows and whatever its pages are. Default
-    /// 65 536 (4 GiB), which is also the largest size of memories with 32-bit addresses; at most 2^30 (64 TiB).
-    pub fn max_memory_pages(&mut self, pages: u64) -> &mut Self {
-        self.max_memory_pages = pages;
-        self
-    }
-
-    /// Largest number of elements of a table, whatever the module allows. Default 1 000 000.
-    pub fn max_table_elements(&mut self, elements: u64) -> &mut Self {
-        self.max_table_elements = elements;
-        self
-    }
-
-    /// Run Cranelift's verifier on every function that is compiled. Default off.
-    pub fn cranelift_debug_verifier(&mut self, on: bool) -> &mut Self {
-        self.tunables.debug_verifier = on;
-        self
-    }
-
+/// Precompiled files, and tests of Instar itself.
+impl Config {
     /// Copy files that [`Module::deserialize_file`](crate::Module::deserialize_file) loads into sealed memory instead of
     /// mapping them, so that they may change or go away afterwards. Costs a copy of each file. Default off.
     pub fn seal_artifacts(&mut self, on: bool) -> &mut Self {
@@ -430,7 +466,9 @@ impl Config {
         self.paranoid = on;
         self
     }
+}
 
+impl Config {
     pub(crate) fn check(&self) -> Result<()> {
         self.tunables.features.check()?;
         if self.max_wasm_stack < 16 << 10 {

@@ -106,9 +106,12 @@ impl Func {
         let mut context = store.as_context_mut();
         let store = context.opaque();
         let ty = self.type_in(store)?;
-        check_values("parameters", ty.params(), params, store)?;
+        check_values("parameter", ty.params(), params, store)?;
         if results.len() != ty.results().len() {
-            bail!(Type, "expected room for {} results, got {}", ty.results().len(), results.len());
+            let (wanted, got) = (ty.results().len(), results.len());
+            let engine = store.engine();
+            let ty = engine.types().show_func(&ty);
+            bail!(Type, "a function of type {ty} needs room for its results: expected {wanted}, got {got}");
         }
         let (mut few, mut many) = ([0; FEW_SLOTS], Vec::new());
         let slots: &mut [u64] = match few.get_mut(..ty.slots()) {

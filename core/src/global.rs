@@ -90,7 +90,7 @@ impl Global {
     /// `Type` when the global is constant or the value is of another type; `StaleHandle`.
     pub fn set(&self, mut store: impl AsContextMut, value: Val) -> Result<()> {
         if !self.ty.mutable {
-            bail!(Type, "the global is constant");
+            bail!(Type, "the global is constant; only mutable globals can be set");
         }
         let mut context = store.as_context_mut();
         let store = context.opaque();

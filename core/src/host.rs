@@ -69,7 +69,7 @@ impl HostFunc {
             let mut results: Vec<Val> = signature.results().iter().map(|&ty| Val::default_for(ty)).collect();
             func(Caller { store: caller.store.as_context_mut(), context: caller.context }, &params, &mut results)?;
             let store = caller.store.opaque();
-            check_values("results of the host function", signature.results(), &results, store)?;
+            check_values("host function's result", signature.results(), &results, store)?;
             Val::to_slots(&results, slots, store)
         })
     }

@@ -2,12 +2,13 @@
 
 use std::ptr::NonNull;
 
-use crate::error::{Result, error};
+use crate::error::Result;
 use crate::externs::Extern;
 use crate::func::{Func, TypedFunc};
 use crate::global::Global;
 use crate::memory::Memory;
 use crate::module::ModuleExport;
+use crate::pre::missing_function;
 use crate::shared_memory::SharedMemory;
 use crate::store::{AsContextMut, StoreOpaque};
 use crate::table::Table;
@@ -88,7 +89,9 @@ impl Instance {
         name: &str,
     ) -> Result<TypedFunc<P, R>> {
         self.vm(store.as_context_mut().opaque())?;
-        let func = self.func(&mut store, name).ok_or_else(|| error!(MissingExport, "no exported function `{name}`"))?;
+        let Some(func) = self.func(&mut store, name) else {
+            return Err(missing_function(&self.vm(store.as_context_mut().opaque())?.module().info, name));
+        };
         func.typed(&mut store).map_err(|e| e.context(format_args!("`{name}`")))
     }
 

@@ -305,6 +305,19 @@ impl<T: 'static> Linker<T> {
         self.definitions.get(module)?.get(name)
     }
 
+    /// For the error of a missing import: what there is under the same module's name.
+    fn what_is_there(&self, module: &str) -> String {
+        const MOST: usize = 8;
+        let Some(definitions) = self.definitions.get(module) else {
+            return format!("; nothing of module `{module}` is defined");
+        };
+        let mut names: Vec<&str> = definitions.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        let more = if names.len() > MOST { format!(" and {} more", names.len() - MOST) } else { String::new() };
+        names.truncate(MOST);
+        format!("; of module `{module}` there are: {}{more}", names.join(", "))
+    }
+
     /// Imports of a module that are not defined, each name once.
     fn unknown<'m>(&self, module: &'m Module) -> Vec<ImportType<'m>> {
         let mut seen = HashSet::new();
@@ -345,7 +358,12 @@ impl<T: 'static> Linker<T> {
         for import in module.imports() {
             let what = format!("`{}.{}`", import.module, import.name);
             let Some(definition) = self.definition(import.module, import.name) else {
-                bail!(Link, "import {what} is not defined: the module wants a {}", describe(&self.engine, &import.ty));
+                bail!(
+                    Link,
+                    "import {what} is not defined: the module wants a {}{}",
+                    describe(&self.engine, &import.ty),
+                    self.what_is_there(import.module)
+                );
             };
             let check = |given: ExternType| match matches(&import.ty, &given) {
                 true => Ok(()),

@@ -121,7 +121,7 @@ impl Module {
     pub unsafe fn deserialize(engine: &Engine, bytes: impl AsRef<[u8]>) -> Result<Self> {
         let bytes = bytes.as_ref();
         if !format::detect(bytes) {
-            bail!(Artifact, "not a precompiled module{}", hint(bytes));
+            return Err(format::no_artifact(bytes));
         }
         let loaded = engine.load(Mapped::copy_of(bytes)?, Verify::Content)?;
         Ok(Module { engine: engine.clone(), loaded: Arc::new(loaded) })
@@ -307,10 +307,6 @@ pub(crate) fn binary(bytes: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>> {
     }
     #[cfg(not(feature = "wat"))]
     Err(not_wasm())
-}
-
-fn hint(bytes: &[u8]) -> &'static str {
-    if bytes.starts_with(b"\0asm") { ": this is WebAssembly, which Module::new compiles" } else { "" }
 }
 
 /// Writes a file under another name and renames it.

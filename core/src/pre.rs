@@ -185,7 +185,7 @@ impl<T: 'static> InstancePre<T> {
                 let raw_slots = (!ty.has_references()).then_some(ty.slots() as u32);
                 Ok(ExportFunc { module: self.module().clone(), index, offset, raw_slots })
             }
-            _ => Err(missing(info, name, "function", |e| matches!(e, EntityIndex::Func(_)))),
+            _ => Err(missing_function(info, name)),
         }
     }
 
@@ -381,6 +381,11 @@ unsafe fn apply_segments(instance: &VmInstance, image: &InstanceImage) -> Result
 /// The offset of a segment: the bits of an address of 64 or of 32 bits.
 fn segment_offset(bits: u64, wide: bool) -> u64 {
     if wide { bits } else { u64::from(bits as u32) }
+}
+
+/// The error of a function that is not exported.
+pub(crate) fn missing_function(info: &ModuleInfo, name: &str) -> Error {
+    missing(info, name, "function", |e| matches!(e, EntityIndex::Func(_)))
 }
 
 fn missing(info: &ModuleInfo, name: &str, kind: &str, is_kind: fn(EntityIndex) -> bool) -> Error {

@@ -409,13 +409,16 @@ pub(crate) fn check_typed<P: WasmList, R: WasmList>(engine: &Engine, what: &str,
     bail!(Type, "{what} has type {}, not {}", engine.types().show_func(actual), typed_signature::<P, R>())
 }
 
-/// Checks a list of values against types.
+/// Checks a list of values against types. `what` names one of them.
 pub(crate) fn check_values(what: &str, types: &[ValType], values: &[Val], store: &StoreOpaque) -> Result<()> {
     if types.len() != values.len() {
-        bail!(Type, "expected {} {what}, got {}", types.len(), values.len());
+        let engine = store.engine();
+        let wanted: Vec<String> = types.iter().map(|&ty| engine.types().show(ty)).collect();
+        let plural = if types.len() == 1 { "" } else { "s" };
+        bail!(Type, "expected {} {what}{plural} ({}), got {}", types.len(), wanted.join(", "), values.len());
     }
     for (i, (ty, value)) in types.iter().zip(values).enumerate() {
-        value.check(*ty, store, |must, is| error!(Type, "{what} {i} must be {must}, got {is}"))?;
+        value.check(*ty, store, |must, is| error!(Type, "{what} {} must be {must}, got {is}", i + 1))?;
     }
     Ok(())
 }

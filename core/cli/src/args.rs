@@ -56,6 +56,7 @@ Examples:
   instar run --dir data:ro --env LANG tool.wasm
   instar run --invoke fib fib.wat 30           prints 832040
   instar run --invoke sub math.wasm -1 0x10    prints -17
+  perf record instar run --profile perfmap plugin.wasm
 
 Exit codes: the program's own; 134 after a trap; 1 for any other error; 2 for wrong usage."
 )]
@@ -76,6 +77,10 @@ pub struct RunArgs {
     #[arg(long)]
     pub allow_precompiled: bool,
 
+    /// Tell Linux's `perf` about the compiled code
+    #[arg(long, value_name = "HOW")]
+    pub profile: Option<Profile>,
+
     #[command(flatten)]
     pub grants: Grants,
 
@@ -90,6 +95,15 @@ pub enum UnknownImports {
     Trap,
     /// Functions that return zeroes and nulls, globals of zero, empty memories and tables
     Default,
+}
+
+/// What `perf` reads. Code of a .cwasm file needs neither: `perf` finds its symbols there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Profile {
+    /// Names and places of functions in /tmp/perf-PID.map, for `perf report`
+    Perfmap,
+    /// Names and code in ./jit-PID.dump, for `perf record -k mono` and `perf inject --jit`
+    Jitdump,
 }
 
 impl RunArgs {

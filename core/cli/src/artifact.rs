@@ -50,9 +50,14 @@ pub fn verify(engine: &Engine, input: &Input) -> Result<Module> {
 }
 
 fn explain(error: instar::Error, input: &Input) -> Failure {
-    Failure::from(error)
-        .in_file(input.shown())
-        .or_hint("give the same -W and -O as to `instar compile`, or compile the module again with this version")
+    let hint = match error.message() {
+        m if m.contains("made with") => {
+            "give the same -W and -O as to `instar compile`, or compile the module again with this version"
+        }
+        m if m.contains("made for processors") => "compile the module again on a processor like this one",
+        _ => "compile the module again",
+    };
+    Failure::from(error).in_file(input.shown()).or_hint(hint)
 }
 
 /// Refuses to run a compiled module that does not say so by its name: it holds machine code, which no sandbox confines.
@@ -69,8 +74,8 @@ pub fn check_trust(input: &Input, allowed: bool) -> Result<()> {
 /// Compiles a file.
 pub fn compile(args: &CompileArgs) -> Result<u8> {
     let input = Input::read(&args.file)?;
-    let out = output(&args.file, args.output.as_deref())?;
     let wasm = input.wasm()?;
+    let out = output(&args.file, args.output.as_deref())?;
     let engine = args.engine.engine()?;
     let compiled = {
         let _progress = Progress::start(format!("compiling {}", input.shown()));

@@ -17,6 +17,8 @@ enum Kind {
     Stack(fn(&mut Config, usize) -> &mut Config),
     /// A number of bytes.
     Space(fn(&mut Config, u64) -> &mut Config),
+    /// A number of something else.
+    Count(fn(&mut Config, u64) -> &mut Config),
     /// One of these words.
     Level(&'static [(&'static str, OptLevel)]),
     /// One of these words.
@@ -43,6 +45,8 @@ const WASM: &[Row] = &[
     ("custom-page-sizes", Kind::Switch(Config::wasm_custom_page_sizes), "memories with pages of one byte"),
     ("nan-canonicalization", Kind::Switch(Config::cranelift_nan_canonicalization), "the same NaNs on all processors"),
     ("max-wasm-stack", Kind::Stack(Config::max_wasm_stack), "bytes of stack for the guest"),
+    ("max-memory-pages", Kind::Count(Config::max_memory_pages), "largest size of a memory, in units of 64 KiB"),
+    ("max-table-elements", Kind::Count(Config::max_table_elements), "largest size of a table"),
 ];
 
 const OPTIMIZE: &[Row] = &[
@@ -51,6 +55,18 @@ const OPTIMIZE: &[Row] = &[
     ("memory-reservation", Kind::Space(Config::memory_reservation), "bytes of address space per memory"),
     ("memory-guard-size", Kind::Space(Config::memory_guard_size), "inaccessible bytes after it"),
     ("dirty-tracking", Kind::Tracking(TRACKING), "lines or off"),
+    (
+        "enable-heap-access-spectre-mitigation",
+        Kind::Switch(Config::enable_heap_access_spectre_mitigation),
+        "mispredicted checks of memories leak nothing",
+    ),
+    (
+        "enable-table-access-spectre-mitigation",
+        Kind::Switch(Config::enable_table_access_spectre_mitigation),
+        "mispredicted checks of tables leak nothing",
+    ),
+    ("address-map", Kind::Switch(Config::generate_address_map), "wasm offsets for backtraces and objdump"),
+    ("debug-verifier", Kind::Switch(Config::cranelift_debug_verifier), "check the compiler's work; slow"),
 ];
 
 const LEVELS: &[(&str, OptLevel)] = &[
@@ -127,6 +143,7 @@ fn setting(table: &[Row], text: &str) -> Result<Setting, String> {
         });
     };
     let bytes = || format!("`{name}` needs a number of bytes, such as {name}=1048576");
+    let count = || format!("`{name}` needs a number, such as {name}=1000");
     Ok(Setting(match *kind {
         Kind::Switch(set) => match value.unwrap_or("y") {
             "y" | "yes" | "true" | "on" => Change::Switch(set, true),
@@ -135,6 +152,7 @@ fn setting(table: &[Row], text: &str) -> Result<Setting, String> {
         },
         Kind::Stack(set) => Change::Stack(set, value.and_then(|v| v.parse().ok()).ok_or_else(bytes)?),
         Kind::Space(set) => Change::Space(set, value.and_then(|v| v.parse().ok()).ok_or_else(bytes)?),
+        Kind::Count(set) => Change::Space(set, value.and_then(|v| v.parse().ok()).ok_or_else(count)?),
         Kind::Level(words) => Change::Level(word(name, words, value)?),
         Kind::Tracking(words) => Change::Tracking(word(name, words, value)?),
     }))
@@ -152,17 +170,15 @@ fn word<T: Copy>(name: &str, words: &[(&str, T)], value: Option<&str>) -> Result
 
 /// A table as lines of a help text.
 fn help(intro: &str, table: &[Row]) -> String {
-    let mut text = intro.to_string();
-    for (name, kind, meaning) in table {
-        let value = match kind {
-            Kind::Switch(_) => "[=y|n]",
-            Kind::Stack(_) | Kind::Space(_) => "=BYTES",
-            Kind::Level(_) | Kind::Tracking(_) => "=WORD",
-        };
-        let named = format!("{name}{value}");
-        text += &format!("\n  {named:34} {meaning}");
-    }
-    text
+    let named = |(name, kind, _): &Row| match kind {
+        Kind::Switch(_) => format!("{name}[=y|n]"),
+        Kind::Stack(_) | Kind::Space(_) => format!("{name}=BYTES"),
+        Kind::Count(_) => format!("{name}=N"),
+        Kind::Level(_) | Kind::Tracking(_) => format!("{name}=WORD"),
+    };
+    let width = table.iter().map(|row| named(row).len()).max().unwrap_or(0);
+    let lines = table.iter().map(|row| format!("\n  {:width$}  {}", named(row), row.2));
+    std::iter::once(intro.to_string()).chain(lines).collect()
 }
 
 /// Options that change how modules are compiled and run.
@@ -210,12 +226,12 @@ impl EngineOptions {
         Ok(Engine::new(&self.config())?)
     }
 
-    /// An engine for code that is compiled now and run in one instance: there is nothing to go back to after it, so nothing
-    /// keeps book of what it writes, unless the options say so.
-    pub fn engine_for_one_instance(&self) -> Result<Engine> {
+    /// The configuration for code that is compiled now and run in one instance: there is nothing to go back to after it, so
+    /// nothing keeps book of what it writes, unless the options say so.
+    pub fn config_for_one_instance(&self) -> Config {
         let mut config = Config::new();
         config.allocation_strategy(InstanceAllocationStrategy::OnDemand).dirty_tracking(DirtyTracking::Off);
-        Ok(Engine::new(&self.on(config))?)
+        self.on(config)
     }
 }
 
@@ -240,6 +256,8 @@ mod tests {
             ("s", "SpeedAndSize"),
             ("opt-level=2", "Speed"),
             ("memory-reservation=0", "0"),
+            ("enable-heap-access-spectre-mitigation=n", "false"),
+            ("address-map=n", "false"),
             ("dirty-tracking=off", "Off"),
             ("signals-based-traps=n", "false"),
         ] {
@@ -255,6 +273,7 @@ mod tests {
             ("simd=maybe", "simd=n"),
             ("max-wasm-stack", "max-wasm-stack=1048576"),
             ("max-wasm-stack=-1", "number of bytes"),
+            ("max-memory-pages=all", "max-memory-pages=1000"),
             ("max-wasm-stack=99999999999999999999999", "number of bytes"),
             ("", "unknown setting"),
             ("=", "unknown setting"),

@@ -7,7 +7,7 @@ use std::io;
 
 use instar::{Error, ErrorKind};
 
-use crate::text::one_line;
+use crate::text::{lines, one_line};
 
 /// Exit code of every error that is neither the guest's own nor wrong usage.
 pub const ERROR: u8 = 1;
@@ -17,8 +17,8 @@ pub const TRAP: u8 = 134;
 /// The end of a command that did not do what it was asked to do.
 #[derive(Debug)]
 pub enum Failure {
-    /// Said on stderr as `error: …` and `hint: …`.
-    Error { message: String, hint: Option<String>, code: u8 },
+    /// Said on stderr as `error: …` and `hint: …`, with the guest's backtrace between them.
+    Error { message: String, backtrace: Option<String>, hint: Option<String>, code: u8 },
     /// Whoever read our output has gone; not an error.
     OutputClosed,
 }
@@ -28,7 +28,7 @@ pub type Result<T, E = Failure> = std::result::Result<T, E>;
 impl Failure {
     /// An error with this message, made one line.
     pub fn new(message: impl fmt::Display) -> Self {
-        Failure::Error { message: one_line(&message.to_string()), hint: None, code: ERROR }
+        Failure::Error { message: one_line(&message.to_string()), backtrace: None, hint: None, code: ERROR }
     }
 
     /// Adds how to do it right, unless that has been said.
@@ -60,7 +60,8 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let code = if error.kind() == ErrorKind::Trap { TRAP } else { ERROR };
         let hint = hint_for(error.kind()).map(String::from);
-        Failure::Error { message: one_line(&error.to_string()), hint, code }
+        let backtrace = error.wasm_backtrace().map(|backtrace| lines(&backtrace.to_string()));
+        Failure::Error { message: one_line(&error.to_string()), backtrace, hint, code }
     }
 }
 

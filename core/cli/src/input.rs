@@ -153,11 +153,15 @@ fn similar(path: &Path) -> Option<PathBuf> {
             }
         }
     }
-    let wanted = path.file_name()?.to_str()?;
+    let wanted = path.file_stem()?.to_str()?;
     let folder = path.parent()?;
     let found = modules_in(if folder == Path::new("") { Path::new(".") } else { folder });
-    let names = found.iter().filter_map(|p| p.file_name().and_then(OsStr::to_str));
-    text::closest(wanted, names).map(|name| folder.join(name))
+    // Names that have no more than their extension in common are not alike.
+    let stem = |p: &PathBuf| p.file_stem().and_then(OsStr::to_str).map(String::from);
+    let stems: Vec<String> = found.iter().filter_map(stem).collect();
+    let closest = text::closest(wanted, stems.iter().map(String::as_str))?;
+    let name = found.iter().find(|p| stem(p).as_deref() == Some(closest))?.file_name()?;
+    Some(folder.join(name))
 }
 
 /// The binary format's version of a core module and of a component.

@@ -99,11 +99,15 @@ struct Functions {
 
 #[derive(Debug, Serialize)]
 struct Data {
-    segments: usize,
-    /// In all segments, as far as the file still has them: a compiled module has those of its images there only.
+    /// As far as the file still has them: a compiled module knows those only that are not in its images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    segments: Option<usize>,
+    /// In all segments.
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<usize>,
-    /// In segments that are applied by each instance or by instructions.
+    /// Segments that are applied by each instance or by instructions.
+    segments_outside_image: usize,
+    /// Bytes in those.
     outside_image: usize,
 }
 
@@ -174,18 +178,19 @@ impl Inspection {
             code_bytes,
             ..
         } = module.summary();
-        let (mut wasm, mut wasm_code, mut wasm_data, mut custom_sections) = (None, None, None, Vec::new());
+        let (mut wasm, mut wasm_code, mut wasm_data, mut custom_sections) = (None, None, (None, None), Vec::new());
         if input.format() != Format::Artifact {
             let bytes = input.wasm()?;
             wasm = Some(bytes.len());
-            (wasm_code, wasm_data) = (Some(0), Some(0));
+            (wasm_code, wasm_data) = (Some(0), (Some(0), Some(0)));
             // The module has been validated: what cannot be parsed is not in it.
             for payload in Parser::new(0).parse_all(&bytes).map_while(|p| p.ok()) {
                 match payload {
                     Payload::CodeSectionStart { range, .. } => wasm_code = Some(range.len()),
                     Payload::DataSection(section) => {
-                        let segments = section.into_iter().map_while(|s| s.ok());
-                        wasm_data = Some(segments.map(|s| s.data.len()).sum());
+                        let segments = section.count() as usize;
+                        let lengths = section.into_iter().map_while(|s| s.ok()).map(|s| s.data.len());
+                        wasm_data = (Some(segments), Some(lengths.sum()));
                     }
                     Payload::CustomSection(section) => custom_sections
                         .push(CustomSection { name: section.name().to_string(), bytes: section.data().len() }),
@@ -211,7 +216,12 @@ impl Inspection {
             memories: memories.iter().enumerate().map(|(i, m)| Memory::new(m, i < imported_memories)).collect(),
             tables: tables.iter().enumerate().map(|(i, t)| Table::new(t, i < imported_tables)).collect(),
             globals: globals.iter().enumerate().map(|(i, g)| Global::new(g, i < imported_globals)).collect(),
-            data: Data { segments: data_segments, bytes: wasm_data, outside_image: data_bytes },
+            data: Data {
+                segments: wasm_data.0,
+                bytes: wasm_data.1,
+                segments_outside_image: data_segments,
+                outside_image: data_bytes,
+            },
             elements: Elements { segments: element_segments, elements },
             sizes: Sizes { wasm, wasm_code, machine_code: code_bytes, image: image_bytes },
             custom_sections,
@@ -302,14 +312,11 @@ impl Global {
 
 impl Data {
     fn text(&self) -> String {
-        match (self.segments, self.bytes) {
-            (0, _) => "none".to_string(),
-            (segments, Some(bytes)) => of(bytes, "byte", segments),
-            (segments, None) => format!(
-                "{}, {} outside the image",
-                text::count(segments, "segment"),
-                text::count(self.outside_image, "byte")
-            ),
+        match (self.segments, self.bytes, self.segments_outside_image) {
+            (Some(0), ..) => "none".to_string(),
+            (Some(segments), Some(bytes), _) => of(bytes, "byte", segments),
+            (_, _, 0) => "none outside the image".to_string(),
+            (_, _, segments) => format!("{} outside the image", of(self.outside_image, "byte", segments)),
         }
     }
 }

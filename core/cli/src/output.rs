@@ -81,10 +81,13 @@ impl Write for Output {
     }
 }
 
-/// Writes a failure to stderr: one line for what is wrong, one for what would be right.
+/// Writes a failure to stderr: one line for what is wrong, where the guest was, one line for what would be right.
 pub fn report(failure: &Failure) {
-    let Failure::Error { message, hint, .. } = failure else { return };
+    let Failure::Error { message, backtrace, hint, .. } = failure else { return };
     let mut text = format!("{ERROR}error:{ERROR:#} {message}\n");
+    if let Some(backtrace) = backtrace {
+        text += &format!("{FAINT}{backtrace}{FAINT:#}");
+    }
     if let Some(hint) = hint {
         text += &format!("{HINT}hint:{HINT:#} {hint}\n");
     }

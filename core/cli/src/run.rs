@@ -3,9 +3,9 @@
 use std::ffi::OsString;
 use std::io::Write;
 
-use instar::{ErrorKind, ExternType, FuncType, Instance, Linker, Module, Store, Val};
+use instar::{Engine, ErrorKind, ExternType, FuncType, Instance, Linker, Module, ProfilingStrategy, Store, Val};
 
-use crate::args::{RunArgs, UnknownImports};
+use crate::args::{Profile, RunArgs, UnknownImports};
 use crate::artifact;
 use crate::failure::{Failure, Result};
 use crate::input::{Format, Input};
@@ -39,11 +39,17 @@ struct Call {
 pub fn run(args: &RunArgs) -> Result<u8> {
     let input = Input::read(args.file())?;
     artifact::check_trust(&input, args.allow_precompiled)?;
-    let engine = match input.format() {
+    let mut config = match input.format() {
         // Compiled with the choices that `instar compile` makes.
-        Format::Artifact => args.engine.engine()?,
-        Format::Wasm | Format::Text => args.engine.engine_for_one_instance()?,
+        Format::Artifact => args.engine.config(),
+        Format::Wasm | Format::Text => args.engine.config_for_one_instance(),
     };
+    config.profiler(match args.profile {
+        None => ProfilingStrategy::None,
+        Some(Profile::Perfmap) => ProfilingStrategy::PerfMap,
+        Some(Profile::Jitdump) => ProfilingStrategy::JitDump,
+    });
+    let engine = Engine::new(&config)?;
     let module = load::module(&engine, &input)?;
     let plan = plan(&module, &input, args.invoke.as_deref(), args.args())?;
     // With --invoke, the arguments are the function's.
@@ -116,9 +122,12 @@ fn plan(module: &Module, input: &Input, invoke: Option<&str>, args: &[OsString])
     }
     let names = function_names(module);
     if module.export(INITIALIZE).is_none() && !names.is_empty() {
-        return Err(Failure::new(format_args!("has no `{START}` function: it is not a program"))
-            .or_hint(format_args!("call one of its functions with --invoke: {}", list(&names)))
-            .in_file(input.shown()));
+        let failure =
+            Failure::new(format_args!("has no `{START}` function: it is not a program")).in_file(input.shown());
+        return Err(match args.iter().any(|arg| arg == "--invoke") {
+            true => failure.or_hint("write --invoke before the file: what comes after it is for the program"),
+            false => failure.or_hint(format_args!("call one of its functions with --invoke: {}", list(&names))),
+        });
     }
     Ok(Plan::Reactor(None))
 }

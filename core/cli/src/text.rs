@@ -32,6 +32,11 @@ pub fn one_line(text: &str) -> String {
     printable(&joined).into_owned()
 }
 
+/// The text as printable lines, each ending in a line break.
+pub fn lines(text: &str) -> String {
+    text.lines().flat_map(|line| [printable(line), "\n".into()]).collect()
+}
+
 /// A name as people write it in a shell or a sentence: in quotes if it has spaces or is empty.
 pub fn name(text: &str) -> Cow<'_, str> {
     if text.is_empty() || text.contains(|c: char| c.is_whitespace() || c == '"') {
@@ -99,6 +104,7 @@ mod tests {
     fn messages_are_one_line() {
         assert_eq!(one_line("a:\n   b\r\n\n c\t\x07"), "a: b c\\u{9}\\u{7}");
         assert_eq!(one_line("plain"), "plain");
+        assert_eq!(lines("  a\u{202e}b\n  c"), "  a\\u{202e}b\n  c\n");
     }
 
     #[test]

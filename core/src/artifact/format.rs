@@ -20,7 +20,7 @@
 use std::ops::Range;
 
 use super::words::Words;
-use crate::error::{Result, bail, error};
+use crate::error::{Error, Result, bail, error};
 use crate::sys::mapped::Bytes;
 
 /// Version of everything that `header` does not cover: of the sections and what they hold.
@@ -155,6 +155,17 @@ pub fn detect(bytes: &[u8]) -> bool {
     bytes.starts_with(b"\x7fELF\x02\x01\x01") && u32_at(bytes, 48).is_some_and(|flags| flags & 0xffff_0000 == MAGIC)
 }
 
+/// The error of bytes that [`detect`] does not know.
+pub fn no_artifact(bytes: &[u8]) -> Error {
+    match bytes.starts_with(b"\0asm") {
+        true => error!(Artifact, "not a precompiled module: this is WebAssembly, which Module::new compiles"),
+        false => error!(
+            Artifact,
+            "not a precompiled module: those are made by Module::serialize, Engine::precompile_module and `instar compile`"
+        ),
+    }
+}
+
 /// Whether the content is verified too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verify {
@@ -243,8 +254,7 @@ fn name_of(section: usize) -> &'static str {
 
 fn read_head(file: &[u8]) -> Result<Sums> {
     if !detect(file) {
-        let hint = if file.starts_with(b"\0asm") { "; this is WebAssembly, which Module::new compiles" } else { "" };
-        bail!(Artifact, "not a precompiled module{hint}");
+        return Err(no_artifact(file));
     }
     let format = u32_at(file, 48).unwrap_or(0) & !MAGIC;
     if format != FORMAT {

@@ -250,7 +250,13 @@ impl<'a> TrampolinePlan<'a> {
 fn invalid(error: wasmparser::Error) -> Error {
     let (offset, reason) = (error.offset(), error.message());
     match error.missing_wasm_feature() {
-        Some(_) => error!(Unsupported, "unsupported feature at offset {offset:#x}: {reason}"),
+        Some(needed) => {
+            let hint = match parse::switch_for(needed) {
+                Some(switch) => format!("{switch} switches it on"),
+                None => "Instar does not have it".to_string(),
+            };
+            error!(Unsupported, "unsupported feature at offset {offset:#x}: {reason} ({hint})")
+        }
         None => error!(InvalidModule, "invalid module at offset {offset:#x}: {reason}"),
     }
 }

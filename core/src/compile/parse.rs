@@ -23,6 +23,23 @@ use crate::error::{Result, bail};
 /// Most sections of DWARF that are kept.
 const MAX_DEBUG_SECTIONS: usize = 32;
 
+/// Our switches, and what the validator calls them.
+const SWITCHED: [(Features, WasmFeatures); 13] = [
+    (Features::BULK_MEMORY, WasmFeatures::BULK_MEMORY),
+    (Features::REFERENCE_TYPES, WasmFeatures::REFERENCE_TYPES),
+    (Features::MULTI_VALUE, WasmFeatures::MULTI_VALUE),
+    (Features::SIMD, WasmFeatures::SIMD),
+    (Features::RELAXED_SIMD, WasmFeatures::RELAXED_SIMD),
+    (Features::MULTI_MEMORY, WasmFeatures::MULTI_MEMORY),
+    (Features::MEMORY64, WasmFeatures::MEMORY64),
+    (Features::TAIL_CALL, WasmFeatures::TAIL_CALL),
+    (Features::EXTENDED_CONST, WasmFeatures::EXTENDED_CONST),
+    (Features::FUNCTION_REFERENCES, WasmFeatures::FUNCTION_REFERENCES),
+    (Features::THREADS, WasmFeatures::THREADS),
+    (Features::WIDE_ARITHMETIC, WasmFeatures::WIDE_ARITHMETIC),
+    (Features::CUSTOM_PAGE_SIZES, WasmFeatures::CUSTOM_PAGE_SIZES),
+];
+
 /// What modules may use: WebAssembly 1.0 with what was always on by default, and what is switched on.
 pub(super) fn features(switches: Features) -> WasmFeatures {
     let mut features = WasmFeatures::MUTABLE_GLOBAL
@@ -30,24 +47,16 @@ pub(super) fn features(switches: Features) -> WasmFeatures {
         | WasmFeatures::SIGN_EXTENSION
         | WasmFeatures::FLOATS
         | WasmFeatures::GC_TYPES;
-    for (switch, feature) in [
-        (Features::BULK_MEMORY, WasmFeatures::BULK_MEMORY),
-        (Features::REFERENCE_TYPES, WasmFeatures::REFERENCE_TYPES),
-        (Features::MULTI_VALUE, WasmFeatures::MULTI_VALUE),
-        (Features::SIMD, WasmFeatures::SIMD),
-        (Features::RELAXED_SIMD, WasmFeatures::RELAXED_SIMD),
-        (Features::MULTI_MEMORY, WasmFeatures::MULTI_MEMORY),
-        (Features::MEMORY64, WasmFeatures::MEMORY64),
-        (Features::TAIL_CALL, WasmFeatures::TAIL_CALL),
-        (Features::EXTENDED_CONST, WasmFeatures::EXTENDED_CONST),
-        (Features::FUNCTION_REFERENCES, WasmFeatures::FUNCTION_REFERENCES),
-        (Features::THREADS, WasmFeatures::THREADS),
-        (Features::WIDE_ARITHMETIC, WasmFeatures::WIDE_ARITHMETIC),
-        (Features::CUSTOM_PAGE_SIZES, WasmFeatures::CUSTOM_PAGE_SIZES),
-    ] {
+    for (switch, feature) in SWITCHED {
         features.set(feature, switches.contains(switch));
     }
     features
+}
+
+/// The name of the switch that a module needs on, if there is one for what it needs.
+pub(super) fn switch_for(needed: WasmFeatures) -> Option<String> {
+    let (switch, _) = SWITCHED.into_iter().find(|(_, feature)| *feature == needed)?;
+    Features::names(switch.bits()).pop()
 }
 
 /// A function that is still to be validated and translated.

@@ -11,6 +11,7 @@
 //! | `memory` | views of guest memory are bounded, and what they hand out is undone |
 //! | `handles`, `shared` | what outlived its store, or belongs to another, is an error and never another tenant |
 //! | `limits`, `limiter` | limits are kept, and say what they are |
+//! | `messages` | errors of wrong use say what was wrong and what would be right |
 //! | `threads`, `leaks` | any thread may do anything that `Send` and `Sync` allow; nothing is left behind |
 //! | `simd` | vectors across every boundary, in what a reset undoes, and where the specification leaves a choice |
 //! | `wasi` | WASI preview 1: each function, hostile arguments, nothing that was not granted |
@@ -42,6 +43,7 @@ mod linker;
 mod linking;
 mod memory;
 mod memory64;
+mod messages;
 mod modes;
 mod pages;
 mod profiling;

@@ -142,17 +142,17 @@ fn the_host_passes_references_of_fitting_types_only() {
         let error = fails(call(&mut store, target, &params), ErrorKind::Type);
         assert_eq!(error.message(), text);
     };
-    refused(apply, Val::FuncRef(Some(other)), "parameters 0 must be (ref (i32) -> (i32)), got (ref (i64) -> (i64))");
+    refused(apply, Val::FuncRef(Some(other)), "parameter 1 must be (ref (i32) -> (i32)), got (ref (i64) -> (i64))");
     refused(
         maybe,
         Val::FuncRef(Some(other)),
-        "parameters 0 must be (ref null (i32) -> (i32)), got (ref (i64) -> (i64))",
+        "parameter 1 must be (ref null (i32) -> (i32)), got (ref (i64) -> (i64))",
     );
-    refused(apply, Val::FuncRef(None), "parameters 0 must be (ref (i32) -> (i32)), got a null funcref");
-    refused(any, Val::FuncRef(None), "parameters 0 must be (ref func), got a null funcref");
-    refused(any, Val::I64(0), "parameters 0 must be (ref func), got i64");
-    refused(any, Val::ExternRef(None), "parameters 0 must be (ref func), got a null externref");
-    refused(maybe, Val::ExternRef(None), "parameters 0 must be (ref null (i32) -> (i32)), got a null externref");
+    refused(apply, Val::FuncRef(None), "parameter 1 must be (ref (i32) -> (i32)), got a null funcref");
+    refused(any, Val::FuncRef(None), "parameter 1 must be (ref func), got a null funcref");
+    refused(any, Val::I64(0), "parameter 1 must be (ref func), got i64");
+    refused(any, Val::ExternRef(None), "parameter 1 must be (ref func), got a null externref");
+    refused(maybe, Val::ExternRef(None), "parameter 1 must be (ref null (i32) -> (i32)), got a null externref");
 
     let foreign = {
         let mut elsewhere = Store::new(&engine, ());
@@ -169,7 +169,7 @@ fn the_host_passes_references_of_fitting_types_only() {
     let out = call(&mut store, same, &[Val::ExternRef(Some(object))]).unwrap();
     assert!(matches!(out[..], [Val::ExternRef(Some(o))] if o == object));
     let error = fails(call(&mut store, same, &[Val::ExternRef(None)]), ErrorKind::Type);
-    assert_eq!(error.message(), "parameters 0 must be (ref extern), got a null externref");
+    assert_eq!(error.message(), "parameter 1 must be (ref extern), got a null externref");
 
     // Raw slots and Rust types have no references.
     let error = fails(apply.call_raw(&mut store, &mut [0, 0]), ErrorKind::Type);
@@ -212,11 +212,11 @@ fn host_functions_take_and_give_references_of_their_types() {
     let hosts = |store: &mut Store<Option<Val>>| Some(Val::FuncRef(Some(Func::wrap(store, |n: i32| -n).unwrap())));
     assert_eq!(run("never", hosts).unwrap(), -21);
     let error = fails(run("never", |_| Some(Val::FuncRef(None))), ErrorKind::Type);
-    assert_eq!(error.message(), "results of the host function 0 must be (ref (i32) -> (i32)), got a null funcref");
+    assert_eq!(error.message(), "host function's result 1 must be (ref (i32) -> (i32)), got a null funcref");
     let wrong = |store: &mut Store<Option<Val>>| Some(Val::FuncRef(Some(Func::wrap(store, || {}).unwrap())));
     for (name, ty) in [("never", "(ref (i32) -> (i32))"), ("maybe", "(ref null (i32) -> (i32))")] {
         let error = fails(run(name, wrong), ErrorKind::Type);
-        assert_eq!(error.message(), format!("results of the host function 0 must be {ty}, got (ref () -> ())"));
+        assert_eq!(error.message(), format!("host function's result 1 must be {ty}, got (ref () -> ())"));
     }
 }
 

@@ -44,6 +44,7 @@ fn what_cannot_be_compiled_leaves_the_output_alone() {
     folder.instar("compile add.wat").fails(1, &["add.wat: invalid module"]);
     assert_eq!(folder.instar("--invoke add add.cwasm 1 2").prints(), "3\n");
     folder.instar("compile add.cwasm -o x.cwasm").fails(1, &["is compiled already"]);
+    folder.instar("compile add.cwasm").fails(1, &["is compiled already"]);
 }
 
 #[test]

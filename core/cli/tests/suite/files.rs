@@ -20,6 +20,8 @@ fn a_missing_file() {
     let folder = Folder::with("plugin.wasm", "");
     all_fail(&folder, "nothing-like-it.wasm", &["nothing-like-it.wasm: No such file", "`-` for the standard input"]);
     all_fail(&folder, "plugn.wasm", &["did you mean plugin.wasm?"]);
+    all_fail(&folder, "plugin.wat", &["did you mean plugin.wasm?"]);
+    all_fail(&folder, "pl.wasm", &["`-` for the standard input"]);
     all_fail(&folder, "./plugin", &["did you mean ./plugin.wasm?"]);
     all_fail(&folder, "no/such/folder.wasm", &["No such file"]);
 }

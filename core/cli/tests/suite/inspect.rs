@@ -59,7 +59,7 @@ fn json_has_everything() {
             { "imported": true, "type": "i32", "mutable": false },
             { "type": "i64", "mutable": true },
         ],
-        "data": { "segments": 1, "bytes": 5, "outside_image": 0 },
+        "data": { "segments": 1, "bytes": 5, "segments_outside_image": 0, "outside_image": 0 },
         "elements": { "segments": 1, "elements": 1 },
         "sizes": null,
         "custom_sections": value["custom_sections"],

@@ -84,11 +84,13 @@ impl Ended {
         &self.out
     }
 
-    /// Asserts that the program failed with this code, in one line and at most one of advice, which hold all of `parts`.
+    /// Asserts that the program failed with this code, in one line and at most one of advice, with nothing but a backtrace
+    /// between them. All of it together holds all of `parts`.
     #[track_caller]
     pub fn fails(&self, code: i32, parts: &[&str]) {
         assert_eq!(self.code, Some(code), "{self:?}");
-        let lines: Vec<&str> = self.err.lines().collect();
+        let is_backtrace = |l: &&str| l.starts_with("wasm backtrace:") || l.starts_with(' ');
+        let lines: Vec<&str> = self.err.lines().filter(|l| !is_backtrace(l)).collect();
         assert!(lines.first().is_some_and(|l| l.starts_with("error: ")), "{self:?}");
         assert!(lines.get(1).is_none_or(|l| l.starts_with("hint: ")), "{self:?}");
         assert!(lines.len() <= 2, "{self:?}");
@@ -96,6 +98,11 @@ impl Ended {
         for part in parts {
             assert!(self.err.contains(part), "{part:?} is not in {self:?}");
         }
+    }
+
+    /// The lines of the backtrace on stderr, without its heading.
+    pub fn backtrace(&self) -> Vec<&str> {
+        self.err.lines().skip_while(|l| *l != "wasm backtrace:").skip(1).take_while(|l| l.starts_with(' ')).collect()
     }
 
     /// Asserts wrong usage, explained with all of `parts`.

@@ -51,6 +51,7 @@ fn functions_that_are_not_there() {
     folder.instar("run --invoke zzzzzz math.wat").fails(1, &["exported functions: add, mix, ref, boom, deep"]);
     folder.instar("run --invoke memory math.wat").fails(1, &["`memory` is not a function"]);
     folder.instar("run math.wat").fails(1, &["has no `_start` function", "--invoke: add, mix"]);
+    folder.instar("run math.wat --invoke add 1 2").fails(1, &["write --invoke before the file"]);
     folder.write("empty.wat", "(module)");
     folder.instar("run --invoke f empty.wat").fails(1, &["the module exports no function"]);
 }
@@ -64,6 +65,68 @@ fn traps_have_an_exit_code_of_their_own() {
     folder.instar("start.wat").fails(134, &["unreachable"]);
     folder.write("segment.wat", r#"(module (memory 1) (data (i32.const 65536) "x"))"#);
     folder.instar("segment.wat").fails(134, &["out of bounds memory access"]);
+}
+
+#[test]
+fn traps_show_where_the_guest_was() {
+    let folder = Folder::with(
+        "nested.wat",
+        r#"(module $outer
+            (import "env" "gone" (func $gone))
+            (func (@name "inner\e2\80\ae") unreachable)
+            (func $handle (export "handle") call 1)
+            (func (export "host") call $gone))"#,
+    );
+    let trapped = folder.instar("run --unknown-imports trap --invoke handle nested.wat");
+    trapped.fails(134, &["wasm trap: unreachable\nwasm backtrace:\n"]);
+    let frames = trapped.backtrace();
+    assert_eq!(frames.len(), 2, "{trapped:?}");
+    // A name cannot reorder the text around it.
+    assert!(frames[0].ends_with(" - outer!inner\\u{202e}"), "{trapped:?}");
+    assert!(frames[1].ends_with(" - outer!handle"), "{trapped:?}");
+    let failed = folder.instar("run --unknown-imports trap --invoke host nested.wat");
+    failed.fails(1, &["env.gone"]);
+    assert_eq!(failed.backtrace().len(), 1, "{failed:?}");
+    let unmapped = folder.instar("run -O address-map=n --unknown-imports trap --invoke handle nested.wat");
+    assert!(unmapped.backtrace()[1].ends_with("1: outer!handle"), "{unmapped:?}");
+    assert!(folder.instar("run nested.wat").backtrace().is_empty(), "nothing has run");
+}
+
+/// Run by `scripts/test.sh dwarf`.
+#[test]
+#[ignore = "needs clang"]
+fn traps_show_files_and_lines_of_dwarf() {
+    let guest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/guests/backtrace-dwarf5.wasm");
+    let wasm = std::fs::read(guest).unwrap_or_else(|e| panic!("{guest}: {e}: run tests/guests/build.sh"));
+    let folder = Folder::with("guest.wasm", wasm);
+    assert_eq!(folder.instar("compile guest.wasm").prints(), "");
+    for file in ["guest.wasm", "guest.cwasm"] {
+        let trapped = folder.instar(&format!("run --unknown-imports trap --invoke trap_inlined {file} 0"));
+        trapped.fails(134, &["integer divide by zero"]);
+        let places: Vec<&str> = trapped.backtrace().into_iter().filter(|l| l.contains(" at /")).collect();
+        assert!(places[0].ends_with("/tests/guests/backtrace/guest.c:9:21 (divide)"), "{trapped:?}");
+        assert_eq!(places.len(), 3, "{trapped:?}");
+    }
+}
+
+#[test]
+fn profilers_are_told_of_code() {
+    let folder = math();
+    let start = |how: &str| {
+        let mut command = folder.command(&format!("run --profile {how} --invoke add math.wat 1 2"));
+        let child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+        let id = child.id();
+        assert_eq!(child.wait_with_output().unwrap().stdout, b"3\n", "{how}");
+        id
+    };
+    let map = format!("/tmp/perf-{}.map", start("perfmap"));
+    let text = std::fs::read_to_string(&map).unwrap();
+    std::fs::remove_file(&map).unwrap();
+    assert!(text.lines().any(|l| l.ends_with("!deep")), "{text}");
+    let dump = folder.path().join(format!("jit-{}.dump", start("jitdump")));
+    let bytes = std::fs::read(dump).unwrap();
+    assert!(bytes.windows(6).any(|w| w == b"!deep\0"));
+    folder.instar("run --profile vtune math.wat").is_usage(&["perfmap", "jitdump"]);
 }
 
 #[test]
@@ -141,5 +204,9 @@ fn settings_reach_the_engine() {
     }
     assert_eq!(folder.instar("run --invoke deep math.wat 4000").prints(), "4000\n");
     folder.instar("run -W max-wasm-stack=16384 --invoke deep math.wat 4000").fails(134, &["exhausted"]);
+    folder.write("memory.wat", r#"(module (memory 2) (table 2 funcref))"#);
+    folder.instar("run -W max-memory-pages=1 memory.wat").fails(1, &["max_memory_pages is 1"]);
+    folder.instar("run -W max-table-elements=1 memory.wat").fails(1, &["max_table_elements is 1"]);
+    assert_eq!(folder.instar("run -W max-memory-pages=2,max-table-elements=2 memory.wat").prints(), "");
     folder.instar("run -W max-wasm-stack=1 --invoke deep math.wat 1").fails(1, &["max_wasm_stack is 1"]);
 }
