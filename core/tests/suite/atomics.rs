@@ -21,7 +21,9 @@ const WIDTHS: [Width; 7] = [
     Width { bytes: 4, wide: true },
 ];
 
-const MODIFIES: [(&str, fn(u64, u64) -> u64); 6] = [
+type Modify = fn(u64, u64) -> u64;
+
+const MODIFIES: [(&str, Modify); 6] = [
     ("add", u64::wrapping_add),
     ("sub", u64::wrapping_sub),
     ("and", |old, value| old & value),
