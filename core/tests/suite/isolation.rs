@@ -136,6 +136,35 @@ fn a_store_in_a_branch_does_not_count_for_the_store_after_it() {
 }
 
 #[test]
+fn a_store_to_one_memory_does_not_count_for_another() {
+    // Same index, same block: the marks of the first memory say nothing about the second, even if both are the instance's own.
+    let text = r#"(module (memory (export "memory") 1) (memory (export "other") 1)
+      (func (export "both") (param i32)
+        (i64.store 0 (local.get 0) (i64.const -1)) (i64.store 1 (local.get 0) (i64.const -1))
+        (v128.store 1 offset=8 (local.get 0) (v128.const i64x2 -1 -1))
+        (i64.store 0 offset=16 (local.get 0) (i64.const -1)))
+      (func (export "constants")
+        (i32.store 0 (i32.const 300) (i32.const -1)) (i32.store 1 (i32.const 300) (i32.const -1))))"#;
+    let pre = pre(&one_slot(), text);
+    let both = pre.typed::<u32, ()>("both").unwrap();
+    let constants = pre.typed::<(), ()>("constants").unwrap();
+    for name in ["memory", "other"] {
+        let memory = pre.memory(name).unwrap();
+        let is_clean = || {
+            let mut bytes = vec![0xee; PAGE as usize];
+            pre.fresh(()).unwrap().memory_read(&memory, 0, &mut bytes).unwrap();
+            bytes.iter().all(|&byte| byte == 0)
+        };
+        for address in [0, 240, 255, 256, 4090, PAGE - 24] {
+            pre.call((), &both, address).unwrap();
+            assert!(is_clean(), "{name} at {address}");
+        }
+        pre.call((), &constants, ()).unwrap();
+        assert!(is_clean(), "{name}");
+    }
+}
+
+#[test]
 fn stores_before_a_trap_are_undone_and_the_store_that_trapped_changed_nothing() {
     let engine = one_slot();
     let pre = pre(
