@@ -41,8 +41,11 @@ impl Func {
     /// # Errors
     ///
     /// `PoolExhausted` or `Os`: a host-made function takes a slot.
-    pub fn wrap<T: 'static, P, R>(store: impl AsContextMut<Data = T>, func: impl IntoFunc<T, P, R>) -> Result<Self> {
-        synthetic::func(store, func.into_host().0)
+    pub fn wrap<T: 'static, P, R>(
+        mut store: impl AsContextMut<Data = T>,
+        func: impl IntoFunc<T, P, R>,
+    ) -> Result<Self> {
+        synthetic::func(&mut store.as_context_mut(), func.into_host().0)
     }
 
     /// Makes a closure over values a function of the store.
@@ -51,11 +54,11 @@ impl Func {
     ///
     /// As for [`Func::wrap`].
     pub fn new<T: 'static>(
-        store: impl AsContextMut<Data = T>,
+        mut store: impl AsContextMut<Data = T>,
         ty: FuncType,
         func: impl Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<()> + Send + Sync + 'static,
     ) -> Result<Self> {
-        synthetic::func(store, HostFunc::dynamic(ty, func))
+        synthetic::func(&mut store.as_context_mut(), HostFunc::dynamic(ty, func))
     }
 
     /// # Safety

@@ -29,11 +29,11 @@ impl Global {
     ///
     /// `Type` when `init` does not fit; `PoolExhausted` or `Os`: a host-made global takes a slot.
     pub fn new(mut store: impl AsContextMut, ty: GlobalType, init: Val) -> Result<Self> {
-        init.check(ty.content, store.as_context_mut().opaque(), |must, is| {
+        let mut context = store.as_context_mut();
+        init.check(ty.content, context.opaque(), |must, is| {
             error!(Type, "a global of type {must} cannot start as {is}")
         })?;
-        let global = synthetic::global(&mut store, ty)?;
-        let mut context = store.as_context_mut();
+        let global = synthetic::global(&mut context, ty)?;
         global.put(context.opaque(), init)?;
         Ok(global)
     }

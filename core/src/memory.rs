@@ -29,9 +29,10 @@ impl Memory {
     ///
     /// # Errors
     ///
-    /// `Unsupported` when the type is shared: see [`SharedMemory::new`](crate::SharedMemory::new). `InvalidModule` when the type is impossible; `PoolExhausted` or `Os`: a host-made memory takes a slot.
-    pub fn new(store: impl AsContextMut, ty: MemoryType) -> Result<Self> {
-        synthetic::memory(store, ty)
+    /// `Unsupported` when the type is shared: see [`SharedMemory::new`](crate::SharedMemory::new). `InvalidModule` when the
+    /// type is impossible; `PoolExhausted` or `Os`: a host-made memory takes a slot.
+    pub fn new(mut store: impl AsContextMut, ty: MemoryType) -> Result<Self> {
+        synthetic::memory(&mut store.as_context_mut(), ty)
     }
 
     /// # Safety

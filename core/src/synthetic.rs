@@ -1,6 +1,9 @@
 //! Host-made functions, memories, tables and globals: each is the only export of a tiny module that is made here.
 //!
 //! So everything that belongs to a store is part of an instance, and there is one way to own, reset and import it.
+//!
+//! All of it takes a [`StoreContextMut`], which is one store: an [`AsContextMut`](crate::AsContextMut) of the host's may be
+//! another one whenever it is asked.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -16,14 +19,14 @@ use crate::host::HostFunc;
 use crate::memory::Memory;
 use crate::module::Module;
 use crate::pre::InstancePre;
-use crate::store::AsContextMut;
+use crate::store::StoreContextMut;
 use crate::table::Table;
 use crate::vm::instance::ImportValue;
 
 /// A function of the store.
-pub(crate) fn func<T: 'static>(mut store: impl AsContextMut<Data = T>, func: HostFunc) -> Result<Func> {
+pub(crate) fn func<T: 'static>(store: &mut StoreContextMut<'_, T>, func: HostFunc) -> Result<Func> {
     let import = func.import();
-    let engine = store.as_context_mut().engine();
+    let engine = store.engine();
     let id = engine.type_id(func.ty())?;
     let mut encoder = Encoder::new(&engine, [id])?;
     let mut one = import_header(0x00);
@@ -36,8 +39,8 @@ pub(crate) fn func<T: 'static>(mut store: impl AsContextMut<Data = T>, func: Hos
 }
 
 /// A memory of the store.
-pub(crate) fn memory<T: 'static>(mut store: impl AsContextMut<Data = T>, ty: MemoryType) -> Result<Memory> {
-    let mut encoder = Encoder::new(&store.as_context_mut().engine(), [])?;
+pub(crate) fn memory<T: 'static>(store: &mut StoreContextMut<'_, T>, ty: MemoryType) -> Result<Memory> {
+    let mut encoder = Encoder::new(&store.engine(), [])?;
     if ty.shared {
         bail!(Unsupported, "a shared memory belongs to no store: use SharedMemory::new");
     }
@@ -57,9 +60,9 @@ pub(crate) fn memory<T: 'static>(mut store: impl AsContextMut<Data = T>, ty: Mem
 }
 
 /// A table of the store: of nulls, or of `init` when its elements are never null.
-pub(crate) fn table<T: 'static>(mut store: impl AsContextMut<Data = T>, ty: TableType, init: u64) -> Result<Table> {
+pub(crate) fn table<T: 'static>(store: &mut StoreContextMut<'_, T>, ty: TableType, init: u64) -> Result<Table> {
     let content = ValType::Ref(ty.element);
-    let mut encoder = Encoder::new(&store.as_context_mut().engine(), content.concrete())?;
+    let mut encoder = Encoder::new(&store.engine(), content.concrete())?;
     let (mut imports, mut keeps, mut owner) = (Vec::new(), None, None);
     let declared = [encoder.val_type(content)?, limits(ty.minimum, ty.maximum, ty.table64)].concat();
     if ty.element.nullable {
@@ -71,7 +74,7 @@ pub(crate) fn table<T: 'static>(mut store: impl AsContextMut<Data = T>, ty: Tabl
         encoder.section(4, [vec![1, 0x40, 0], declared, vec![0x23, 0, 0x0b]].concat());
         imports.push(ImportValue::Global(Arc::as_ptr(&init).cast_mut(), GlobalType { content, mutable: false }));
         keeps = Some(init);
-        owner = Some(store.as_context_mut().opaque().id());
+        owner = Some(store.opaque().id());
     }
     match make(store, encoder.export(0x01), imports, Box::new(keeps), owner)? {
         Extern::Table(table) => Ok(table),
@@ -80,13 +83,13 @@ pub(crate) fn table<T: 'static>(mut store: impl AsContextMut<Data = T>, ty: Tabl
 }
 
 /// A zero global of the store; of a type that is never null it is to be written before it is used.
-pub(crate) fn global<T: 'static>(mut store: impl AsContextMut<Data = T>, ty: GlobalType) -> Result<Global> {
+pub(crate) fn global<T: 'static>(store: &mut StoreContextMut<'_, T>, ty: GlobalType) -> Result<Global> {
     // Inside, references may be null.
     let content = match ty.content {
         ValType::Ref(reference) => ValType::Ref(RefType { nullable: true, ..reference }),
         number => number,
     };
-    let mut encoder = Encoder::new(&store.as_context_mut().engine(), content.concrete())?;
+    let mut encoder = Encoder::new(&store.engine(), content.concrete())?;
     let zero = match content {
         ValType::I32 => vec![0x41, 0],
         ValType::I64 => vec![0x42, 0],
@@ -97,12 +100,11 @@ pub(crate) fn global<T: 'static>(mut store: impl AsContextMut<Data = T>, ty: Glo
     };
     // Always mutable inside, so that its value is reset with the slot; the handle has the type that was asked for.
     encoder.section(6, [vec![1], encoder.val_type(content)?, vec![1], zero, vec![0x0b]].concat());
-    match make(&mut store, encoder.export(0x03), Vec::new(), Box::new(()), None)? {
+    match make(store, encoder.export(0x03), Vec::new(), Box::new(()), None)? {
         // SAFETY: the global is that of an instance of this store; only mutability and null differ.
         Extern::Global(global) => Ok(unsafe {
-            let mut context = store.as_context_mut();
-            let definition = global.raw(context.opaque())?;
-            Global::from_definition(definition, ty, context.opaque())
+            let definition = global.raw(store.opaque())?;
+            Global::from_definition(definition, ty, store.opaque())
         }),
         _ => bail!(Bug, "a synthetic module exports something else"),
     }
@@ -111,17 +113,17 @@ pub(crate) fn global<T: 'static>(mut store: impl AsContextMut<Data = T>, ty: Glo
 /// Makes an instance of the module and gives its export. `keeps` owns what the imports point to, `owner` is the store
 /// that they belong to if they do.
 fn make<T: 'static>(
-    mut store: impl AsContextMut<Data = T>,
+    store: &mut StoreContextMut<'_, T>,
     wasm: Vec<u8>,
     imports: Vec<ImportValue>,
     keeps: Box<dyn Any + Send + Sync>,
     owner: Option<u64>,
 ) -> Result<Extern> {
-    let engine = store.as_context_mut().engine();
+    let engine = store.engine();
     let module = Module::synthetic(&engine, wasm)?;
     let pre = InstancePre::<T>::new(&module, imports.into(), keeps, owner)?;
-    let instance = pre.instantiate(&mut store)?;
-    match instance.export(&mut store, "") {
+    let instance = pre.instantiate(&mut *store)?;
+    match instance.export(store, "") {
         Some(item) => Ok(item),
         None => bail!(Bug, "a synthetic module exports nothing"),
     }

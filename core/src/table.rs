@@ -30,11 +30,11 @@ impl Table {
     ///
     /// `Type` when `init` does not fit; `PoolExhausted` or `Os`: a host-made table takes a slot.
     pub fn new(mut store: impl AsContextMut, ty: TableType, init: Val) -> Result<Self> {
+        // Asked for its store once: whoever implements the trait may have several.
         let mut context = store.as_context_mut();
         check_element(ty, &init, context.opaque())?;
         let slot = init.to_slot(context.opaque())?;
-        let table = synthetic::table(&mut store, ty, slot)?;
-        let mut context = store.as_context_mut();
+        let table = synthetic::table(&mut context, ty, slot)?;
         let definition = table.raw(context.opaque())?;
         // SAFETY: the table was made just now; the range is all of it.
         unsafe { vm::fill(&mut *definition, 0, slot, ty.minimum) }.map_err(crate::Error::trap)?;

@@ -489,12 +489,15 @@ proptest! {
 
 #[test]
 fn damaged_tables_are_found_when_they_are_used() {
+    use object::{Object, ObjectSection};
     let engine = Engine::default();
     let good = kit::module(&engine, TEXT).serialize().unwrap();
+    let file = object::File::parse(&*good).unwrap();
+    let text = file.section_by_name(".text").unwrap().address() as usize;
     let mut refused = 0;
     // Tables between the head and the code: types, entries, escaped functions, elements and so on, one word at a time.
     // What decides where code runs (starts within the text, sites) cannot be told from good values and is not touched.
-    for at in (head_len(&good).next_multiple_of(4)..4096).step_by(4) {
+    for at in (head_len(&good).next_multiple_of(4)..text).step_by(4) {
         let mut bytes = good.clone();
         bytes[at..at + 4].copy_from_slice(&0xffff_fff0u32.to_le_bytes());
         let file = TemporaryFile::new("tables", &bytes);

@@ -341,3 +341,29 @@ fn backtraces_and_the_address_map_can_be_switched_off() {
     assert!(trace(&error).frames().iter().all(|f| f.module_offset().is_none() && f.symbols().is_empty()));
     assert!(trace(&error).to_string().contains("0: m!divide"), "{error:?}");
 }
+
+#[test]
+fn a_check_in_front_of_a_function_does_not_move_its_places() {
+    // Without signals, a function with a large frame has its stack check in front.
+    let results = "v128 ".repeat(900);
+    let text = format!(
+        r#"(module (func $many (result {results}) {})
+          (func (export "f") (param i32) (result i32)
+            (call $many) {}
+            (i32.div_u (i32.const 7) (i32.sub (local.get 0) (i32.const 1)))))"#,
+        "(v128.const i64x2 1 1) ".repeat(900),
+        "drop ".repeat(900),
+    );
+    let places = [true, false].map(|signals| {
+        let engine = crate::kit::engine(|config| {
+            config.signals_based_traps(signals);
+        });
+        let pre = crate::kit::pre(&engine, &text);
+        let f = pre.typed::<u32, u32>("f").unwrap();
+        let error = pre.call((), &f, 1).unwrap_err();
+        let frames = error.wasm_backtrace().unwrap().frames();
+        assert_eq!(frames.len(), 1);
+        frames[0].module_offset().unwrap()
+    });
+    assert_eq!(places[0], places[1]);
+}

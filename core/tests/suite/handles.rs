@@ -1,8 +1,8 @@
 //! Handles that outlived their store, or belong to another, or to another module: always an error, never another tenant.
 
 use instar::{
-    Error, ErrorKind, Extern, ExternRef, Func, Global, GlobalType, Instance, Linker, Memory, MemoryType, RefType,
-    Store, Table, TableType, Val, ValType,
+    AsContext, AsContextMut, Error, ErrorKind, Extern, ExternRef, Func, Global, GlobalType, Instance, Linker, Memory,
+    MemoryType, RefType, Store, StoreContext, StoreContextMut, Table, TableType, Val, ValType,
 };
 
 use crate::kit::{fails, module, one_slot, paranoid, pre};
@@ -235,4 +235,40 @@ fn a_pre_bound_to_a_store_is_for_that_store_only() {
     linker.instantiate(&mut a, &importing).unwrap();
     drop(a);
     fails(linker.instantiate(&mut b, &importing), ErrorKind::Link);
+}
+
+/// Gives one store when it is first asked for its context, and then another.
+struct Turncoat {
+    first: Option<Store<()>>,
+    other: Store<()>,
+    spent: Vec<Store<()>>,
+}
+
+impl AsContext for Turncoat {
+    type Data = ();
+    fn as_context(&self) -> StoreContext<'_, ()> {
+        self.other.as_context()
+    }
+}
+
+impl AsContextMut for Turncoat {
+    fn as_context_mut(&mut self) -> StoreContextMut<'_, ()> {
+        let Some(first) = self.first.take() else { return self.other.as_context_mut() };
+        self.spent.push(first);
+        self.spent[0].as_context_mut()
+    }
+}
+
+#[test]
+fn no_function_gets_into_a_table_of_another_store() {
+    for nullable in [true, false] {
+        let engine = paranoid();
+        let mut first = Store::new(&engine, ());
+        let func = Func::wrap(&mut first, || 3i32).unwrap();
+        let mut both = Turncoat { first: Some(first), other: Store::new(&engine, ()), spent: Vec::new() };
+        let ty = TableType::new(RefType { nullable, ..RefType::FUNCREF }, 1, None);
+        let table = Table::new(&mut both, ty, Val::FuncRef(Some(func))).unwrap();
+        fails(table.get(&both.other, 0), ErrorKind::StaleHandle);
+        assert!(matches!(table.get(&both.spent[0], 0).unwrap(), Some(Val::FuncRef(Some(found))) if found == func));
+    }
 }

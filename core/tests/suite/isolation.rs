@@ -136,6 +136,57 @@ fn a_store_in_a_branch_does_not_count_for_the_store_after_it() {
 }
 
 #[test]
+fn what_each_kind_of_atomic_operator_writes_is_undone() {
+    let text = r#"(module (memory (export "memory") 2)
+      (func (export "store") (param i32) (i64.atomic.store (local.get 0) (i64.const -1)))
+      (func (export "add") (param i32) (drop (i64.atomic.rmw.add (local.get 0) (i64.const -1))))
+      (func (export "exchange") (param i32) (drop (i32.atomic.rmw.xchg (local.get 0) (i32.const -1))))
+      (func (export "compare") (param i32)
+        (drop (i64.atomic.rmw.cmpxchg (local.get 0) (i64.const 0) (i64.const -1))))
+      (func (export "compare byte") (param i32)
+        (drop (i32.atomic.rmw8.cmpxchg_u offset=7 (local.get 0) (i32.const 0) (i32.const -1)))))"#;
+    let engine = kit::engine(|config| {
+        config.max_instances(1).wasm_threads(true);
+    });
+    let pre = pre(&engine, text);
+    for name in ["store", "add", "exchange", "compare", "compare byte"] {
+        let write = pre.typed::<u32, ()>(name).unwrap();
+        for address in [0, 248, 256, 4088, 4096, PAGE, 2 * PAGE - 8] {
+            leaves_nothing(&pre, |pre| pre.call((), &write, address).unwrap());
+        }
+    }
+}
+
+#[test]
+fn a_store_to_one_memory_does_not_count_for_another() {
+    // Same index, same block: the marks of the first memory say nothing about the second, even if both are the instance's own.
+    let text = r#"(module (memory (export "memory") 1) (memory (export "other") 1)
+      (func (export "both") (param i32)
+        (i64.store 0 (local.get 0) (i64.const -1)) (i64.store 1 (local.get 0) (i64.const -1))
+        (v128.store 1 offset=8 (local.get 0) (v128.const i64x2 -1 -1))
+        (i64.store 0 offset=16 (local.get 0) (i64.const -1)))
+      (func (export "constants")
+        (i32.store 0 (i32.const 300) (i32.const -1)) (i32.store 1 (i32.const 300) (i32.const -1))))"#;
+    let pre = pre(&one_slot(), text);
+    let both = pre.typed::<u32, ()>("both").unwrap();
+    let constants = pre.typed::<(), ()>("constants").unwrap();
+    for name in ["memory", "other"] {
+        let memory = pre.memory(name).unwrap();
+        let is_clean = || {
+            let mut bytes = vec![0xee; PAGE as usize];
+            pre.fresh(()).unwrap().memory_read(&memory, 0, &mut bytes).unwrap();
+            bytes.iter().all(|&byte| byte == 0)
+        };
+        for address in [0, 240, 255, 256, 4090, PAGE - 24] {
+            pre.call((), &both, address).unwrap();
+            assert!(is_clean(), "{name} at {address}");
+        }
+        pre.call((), &constants, ()).unwrap();
+        assert!(is_clean(), "{name}");
+    }
+}
+
+#[test]
 fn stores_before_a_trap_are_undone_and_the_store_that_trapped_changed_nothing() {
     let engine = one_slot();
     let pre = pre(

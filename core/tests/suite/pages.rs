@@ -33,7 +33,10 @@ fn a_memory_grows_byte_by_byte() {
             let mut length = 5;
             for by in [1, 1, 250, 1, 0, 3838, 1, 4096, 7, 57_000] {
                 traps(instance.call(&load, length), TrapCode::MemoryOutOfBounds);
+                let last = instance.call(&load, length - 1).unwrap();
                 assert_eq!(instance.call(&grow, by).unwrap(), length as i32, "{}", mode.name);
+                // Also when the memory has moved in the middle of a page.
+                assert_eq!(instance.call(&load, length - 1).unwrap(), last, "{}: {length} and {by}", mode.name);
                 for at in length..(length + by).min(length + 5000) {
                     assert_eq!(instance.call(&load, at).unwrap(), 0, "{}: byte {at}", mode.name);
                 }

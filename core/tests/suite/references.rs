@@ -620,3 +620,24 @@ fn without_the_feature_typed_references_are_refused_and_all_else_works() {
     let ty = unary(concrete(&engine, &unary(ValType::I32), true));
     fails(Func::new(&mut store, ty, |_, _, _| Ok(())), ErrorKind::Unsupported);
 }
+
+#[test]
+fn a_table_of_one_type_called_as_another_traps() {
+    let text = r#"(module (type $a (func (result i32))) (type $same (func (result i32))) (type $b (func (result i64)))
+      (table 2 (ref null $a)) (elem (i32.const 0) (ref null $a) (ref.func $f))
+      (func $f (type $a) (i32.const 7))
+      (func (export "a") (param i32) (result i32) (call_indirect (type $a) (local.get 0)))
+      (func (export "same") (param i32) (result i32) (call_indirect (type $same) (local.get 0)))
+      (func (export "b") (param i32) (result i64) (call_indirect (type $b) (local.get 0))))"#;
+    for mode in kit::MODES {
+        let pre = kit::pre(&mode.engine(), text);
+        for name in ["a", "same"] {
+            let call = pre.typed::<u32, u32>(name).unwrap();
+            assert_eq!(pre.call((), &call, 0).unwrap(), 7, "{}", mode.name);
+            kit::traps(pre.call((), &call, 1), instar::TrapCode::UninitializedElement);
+            kit::traps(pre.call((), &call, 2), instar::TrapCode::UndefinedElement);
+        }
+        let call = pre.typed::<u32, u64>("b").unwrap();
+        kit::traps(pre.call((), &call, 0), instar::TrapCode::IndirectCallTypeMismatch);
+    }
+}
