@@ -97,7 +97,12 @@ impl Space {
         let wanted = length.next_multiple_of(page_size());
         if wanted > self.committed {
             self.reservation.commit(self.committed_map(self.committed)..self.committed_map(wanted))?;
-            self.reservation.commit(self.heap(self.committed..wanted))?;
+            let heap = self.heap(self.committed..wanted);
+            if let Err(error) = self.reservation.commit(heap.clone()) {
+                // Part of it may be accessible by now, and bounds checks rely on what lies beyond the length not to be.
+                self.reservation.protect_none(heap)?;
+                return Err(error);
+            }
             self.committed = wanted;
         }
         Ok(())

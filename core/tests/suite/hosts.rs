@@ -637,3 +637,31 @@ fn instances_of_a_pre_see_only_their_own_data() {
         }
     }
 }
+
+#[test]
+fn slots_that_only_results_use_hold_nothing_of_the_stack() {
+    let engine = paranoid();
+    let mut linker = Linker::<()>::new(&engine);
+    let results = FuncType::new([ValType::I64], [ValType::I64; 6]);
+    linker
+        .func_raw("h", "look", results, |_, slots| {
+            assert_eq!(slots.len(), 6);
+            assert_eq!(slots[1..], [0; 5], "what was on the stack before");
+            Ok(())
+        })
+        .unwrap()
+        // Leaves its parameters on the stack, in the same places.
+        .func_raw("h", "fill", FuncType::new([ValType::I64; 6], []), |_, slots| {
+            assert_eq!(slots, [u64::MAX; 6]);
+            Ok(())
+        })
+        .unwrap();
+    let text = r#"(module
+      (import "h" "look" (func $look (param i64) (result i64 i64 i64 i64 i64 i64)))
+      (import "h" "fill" (func $fill (param i64 i64 i64 i64 i64 i64)))
+      (func (export "f")
+        (call $fill (i64.const -1) (i64.const -1) (i64.const -1) (i64.const -1) (i64.const -1) (i64.const -1))
+        (call $look (i64.const 1)) drop drop drop drop drop drop))"#;
+    let pre = linker.instantiate_pre(&module(&engine, text)).unwrap();
+    pre.call((), &pre.typed::<(), ()>("f").unwrap(), ()).unwrap();
+}
