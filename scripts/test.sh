@@ -57,7 +57,7 @@ for name in "${wanted[@]}"; do
         rust) suite rust cargo test --workspace --no-fail-fast ;;
         runtime) suite runtime scripts/runtime-only.sh ;;
         dwarf)
-            if tests/guests/build.sh; then suite dwarf cargo test -p instar -p instar-cli --test suite dwarf -- --include-ignored
+            if tests/guests/build.sh; then suite dwarf cargo test --workspace --test suite dwarf -- --include-ignored
             else left_out+=("dwarf: no clang (see above)"); fi ;;
         programs)
             if tests/guests/build.sh; then suite programs scripts/programs.sh; else left_out+=("programs: no clang (see above)"); fi ;;
