@@ -127,8 +127,9 @@ impl Func {
         Val::to_slots(params, slots, store)?;
         // SAFETY: `type_in` checked the store; slots were checked against the type.
         unsafe { StoreCell::call(store.cell_ptr(), self.reference, slots.as_mut_ptr())? };
-        for (result, value) in results.iter_mut().zip(Val::from_slots(slots, ty.results(), store)) {
-            *result = value;
+        let mut slots = &*slots;
+        for (result, &ty) in results.iter_mut().zip(ty.results()) {
+            *result = Val::take(&mut slots, ty, store);
         }
         Ok(())
     }

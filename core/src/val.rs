@@ -122,6 +122,7 @@ impl Val {
     }
 
     /// Writes values that go into `store` to consecutive slots.
+    #[inline]
     pub(crate) fn to_slots(values: &[Val], slots: &mut [u64], store: &StoreOpaque) -> Result<()> {
         let mut at = 0;
         for value in values {
@@ -137,19 +138,22 @@ impl Val {
 
     /// The values of these types that come from `store` in consecutive slots.
     pub(crate) fn from_slots<'a>(
-        slots: &'a [u64],
+        mut slots: &'a [u64],
         types: &'a [ValType],
         store: &'a StoreOpaque,
     ) -> impl ExactSizeIterator<Item = Val> + 'a {
-        let mut at = 0;
-        types.iter().map(move |&ty| {
-            let value = match ty {
-                ValType::V128 => Val::V128(V128::from_slots(&slots[at..])),
-                _ => Val::from_slot(slots[at], ty, store),
-            };
-            at += ty.slots();
-            value
-        })
+        types.iter().map(move |&ty| Val::take(&mut slots, ty, store))
+    }
+
+    /// Takes a value of this type that comes from `store` from the front of `slots`.
+    #[inline]
+    pub(crate) fn take(slots: &mut &[u64], ty: ValType, store: &StoreOpaque) -> Self {
+        let (own, rest) = slots.split_at(ty.slots());
+        *slots = rest;
+        match ty {
+            ValType::V128 => Val::V128(V128(u128::from(own[0]) | u128::from(own[1]) << 64)),
+            _ => Val::from_slot(own[0], ty, store),
+        }
     }
 
     /// The slot for a value that goes into `store`: the low half of a vector.
