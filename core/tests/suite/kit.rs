@@ -77,6 +77,16 @@ pub const MODES: &[Mode] = &[
                 .signals_based_traps(false)
         },
     },
+    Mode { name: "touched", set: |c| c.signals_based_traps(true).dirty_tracking(DirtyTracking::Touched) },
+    Mode {
+        name: "touched-reservation-0",
+        set: |c| c.signals_based_traps(true).dirty_tracking(DirtyTracking::Touched).memory_reservation(0),
+    },
+    Mode { name: "pages", set: |c| c.dirty_tracking(DirtyTracking::Pages) },
+    Mode {
+        name: "pages-signals-off",
+        set: |c| c.dirty_tracking(DirtyTracking::Pages).signals_based_traps(false).memory_reservation(0),
+    },
     Mode { name: "dirty-off", set: |c| c.dirty_tracking(DirtyTracking::Off) },
     Mode { name: "dirty-off-reservation-0", set: |c| c.dirty_tracking(DirtyTracking::Off).memory_reservation(0) },
     Mode { name: "on-demand", set: |c| c.allocation_strategy(InstanceAllocationStrategy::OnDemand) },
