@@ -19,7 +19,10 @@ pub fn engine(change: impl FnOnce(&mut Config)) -> Engine {
         mode(&name).set(&mut config);
     }
     change(&mut config);
-    Engine::new(&config).expect("the configuration is valid")
+    // A way of tracking that does not go with the test's choices gives way.
+    Engine::new(&config)
+        .or_else(|_| Engine::new(config.dirty_tracking(DirtyTracking::Auto)))
+        .expect("the configuration is valid")
 }
 
 /// A way in which memories, traps and slots can work.
