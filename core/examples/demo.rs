@@ -34,8 +34,8 @@ fn main() -> Result<()> {
     let seconds = start.elapsed().as_secs_f64();
 
     let misbehave = linker.instantiate_pre(&Module::from_file(&engine, root.join("target/guests/misbehave.wasm"))?)?;
-    let leave = misbehave.typed::<i32, ()>("leave_secret")?;
-    let find = misbehave.typed::<(), i32>("find_secret")?;
+    let leave = misbehave.export::<i32, ()>("leave_secret")?;
+    let find = misbehave.export::<(), i32>("find_secret")?;
     {
         let mut first = misbehave.fresh(())?;
         first.call(&leave, 42)?;

@@ -583,7 +583,7 @@ fn instances_of_a_mapped_file_trap_and_are_reset_as_others() {
     let file = TemporaryFile::new("reset", &bytes);
     let module = deserialize_file(&engine, &file).unwrap();
     let pre = Linker::new(&engine).instantiate_pre(&module).unwrap();
-    let f = pre.typed::<i32, i32>("f").unwrap();
+    let f = pre.export::<i32, i32>("f").unwrap();
     let memory = pre.memory("m").unwrap();
     for _ in 0..3 {
         let mut instance = pre.fresh(()).unwrap();

@@ -1,4 +1,4 @@
-//! How Instar does a case: `InstancePre::typed` once, then `InstancePre::call` per operation.
+//! How Instar does a case: `InstancePre::export` once, then `InstancePre::call` per operation.
 
 use instar::{Engine, FuncType, InstancePre, Linker, Module, Store, Val, ValType};
 
@@ -14,7 +14,7 @@ pub fn prepare(case: &Case, wasm: &[u8]) -> AnyResult<Run> {
     let engine = Engine::default();
     let module = Module::new(&engine, wasm)?;
     let pre = linker(&engine)?.instantiate_pre(&module)?;
-    let run = pre.typed::<(i32, i32), i32>("run")?;
+    let run = pre.export::<(i32, i32), i32>("run")?;
     Ok(match case.work {
         Work::Fresh => Box::new(move |params, times| {
             let mut sum = 0u32;
