@@ -14,7 +14,7 @@ use crate::artifact::plan::MemorySettings;
 use crate::artifact::write;
 #[cfg(feature = "compile")]
 use crate::compile::Compiler;
-use crate::config::{Config, Features};
+use crate::config::{Config, DirtyTracking, Features};
 use crate::error::Result;
 use crate::image::InstanceImage;
 use crate::module::ModuleOptions;
@@ -22,6 +22,7 @@ use crate::pool::cell::{CellSettings, StoreCell};
 use crate::pool::engine::EnginePool;
 use crate::profile;
 use crate::sys::mapped::{Bytes, Mapped};
+use crate::sys::pagemap;
 use crate::types::TypeRegistry;
 use crate::vm::instance::InstanceLimits;
 use crate::vm::module::VmModule;
@@ -53,6 +54,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|e| e.into_inner())
 }
 
+/// Checks that this system can track writes in this way.
+fn check_system(tracking: DirtyTracking) -> Result<()> {
+    if tracking == DirtyTracking::Pages { pagemap::check() } else { Ok(()) }
+}
+
 impl Default for Engine {
     /// An engine with the default configuration.
     ///
@@ -73,6 +79,7 @@ impl Engine {
     /// signal handlers, or the profiler's file cannot be written.
     pub fn new(config: &Config) -> Result<Self> {
         config.check()?;
+        check_system(config.tunables().dirty_tracking)?;
         if config.tunables().signals_based_traps {
             unwind::install()?;
         }
@@ -217,6 +224,7 @@ impl Engine {
         let artifact = Artifact::open(Bytes::new(Arc::new(bytes)), verify)?;
         let tracking = self.0.header.check(artifact.section(Section::Header)?.as_slice(), Features::names)?;
         self.config().check_tracking(tracking)?;
+        check_system(tracking)?;
         let (mut info, plan) = declarations::decode(&artifact)?;
         let type_ids = self.adopt_types(&mut info)?;
         let image = Arc::new(InstanceImage::new(&artifact, plan)?);

@@ -5,6 +5,7 @@
 //! [`InstanceImage::dynamic_elements`] and [`InstanceImage::dynamic_data`], which run per instance, in the spec's order.
 
 mod memory;
+mod pages;
 mod reset;
 
 use std::sync::{Arc, Mutex, OnceLock};
