@@ -18,6 +18,7 @@ use crate::config::{Config, DirtyTracking, Features};
 use crate::error::Result;
 use crate::image::InstanceImage;
 use crate::module::ModuleOptions;
+use crate::pool::background::Background;
 use crate::pool::cell::{CellSettings, StoreCell};
 use crate::pool::engine::EnginePool;
 use crate::profile;
@@ -93,6 +94,7 @@ impl Engine {
         let tunables = config.tunables();
         let header = Header::new(&cpu, tunables.features.bits(), tunables.settings());
         let cells = CellSettings { max_wasm_stack: config.wasm_stack_bytes(), backtraces: config.takes_backtraces() };
+        let background = config.background_threshold().map(Background::new);
         Ok(Engine(Arc::new_cyclic(|owner: &Weak<Inner>| {
             let owner: Weak<dyn Any + Send + Sync> = owner.clone();
             Inner {
@@ -102,14 +104,20 @@ impl Engine {
                 header,
                 types: RwLock::default(),
                 synthetic: Mutex::default(),
-                pool: EnginePool::new(config.instance_limit(), cells, owner),
+                pool: EnginePool::new(config.instance_limit(), cells, background, owner),
             }
         })))
     }
 
-    /// Number of instances that are alive now.
+    /// Number of instances that are alive now, with those that are being [reset elsewhere](Config::background_reset).
     pub fn live_instances(&self) -> usize {
         self.0.pool.live()
+    }
+
+    /// Number of slots whose instance is gone and which wait to be reset by the engine's thread, or are being reset by it.
+    /// Always 0 without [`Config::background_reset`].
+    pub fn resetting_instances(&self) -> usize {
+        self.0.pool.resetting()
     }
 
     pub(crate) fn config(&self) -> &Config {

@@ -27,7 +27,7 @@ use crate::vm::shared::InstanceMemory;
 
 /// Memories larger than this, which take 64-bit addresses, are rebuilt: most of them is never touched, and a guest could
 /// make the scan of its map take seconds.
-const SCANNED_MAX_BYTES: usize = MEMORY32_MAX_BYTES as usize;
+pub(super) const SCANNED_MAX_BYTES: usize = MEMORY32_MAX_BYTES as usize;
 
 /// Initial values of an instance's mutable globals. They belong to the slot: a `funcref` in them points into its context.
 #[derive(Debug, Default)]

@@ -220,6 +220,16 @@ impl LinearMemory {
         if self.exposed.load(Ordering::Relaxed) { DirtyTracking::Off } else { self.tracking }
     }
 
+    /// Whether something writes that its tracking does not see.
+    pub fn is_exposed(&self) -> bool {
+        self.exposed.load(Ordering::Relaxed)
+    }
+
+    /// Code that writes without being seen is still linked to the memory: says so again after a reset.
+    pub fn expose(&self) {
+        self.exposed.store(true, Ordering::Relaxed);
+    }
+
     /// Size of a fresh memory in bytes.
     #[inline]
     pub fn minimum_bytes(&self) -> usize {
