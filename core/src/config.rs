@@ -310,6 +310,7 @@ pub struct Config {
     max_memory_pages: u64,
     max_table_elements: u64,
     seal_artifacts: bool,
+    background_reset: Option<usize>,
     paranoid: bool,
     wasm_backtrace: bool,
     profiler: ProfilingStrategy,
@@ -325,6 +326,7 @@ impl Default for Config {
             max_memory_pages: 65_536,
             max_table_elements: 1_000_000,
             seal_artifacts: false,
+            background_reset: None,
             paranoid: false,
             wasm_backtrace: true,
             profiler: ProfilingStrategy::None,
@@ -380,6 +382,19 @@ impl Config {
     /// [`ModuleOptions`](crate::ModuleOptions) can have another one, and precompiled modules keep theirs.
     pub fn dirty_tracking(&mut self, tracking: DirtyTracking) -> &mut Self {
         self.tunables.dirty_tracking = tracking;
+        self
+    }
+
+    /// Reset slots whose memories have more than this many bytes to restore or discard on a thread of the engine, so that
+    /// whoever drops an instance with a big heap does not wait for it. Default `None`: all are reset by whoever drops them.
+    ///
+    /// How much was written is counted with [`DirtyTracking::Lines`] and [`DirtyTracking::Pages`]; with others, all bytes of
+    /// the memories count. Host data is always dropped by whoever drops the instance. Up to 8 slots wait for the thread;
+    /// beyond them, or when it cannot be started, slots are reset at once. A slot counts as alive until it is reset, but an
+    /// instantiation that finds the engine full resets it by itself. The thread starts with the first such slot and ends
+    /// with the engine; a forked child starts its own, and loses a slot that was being reset when it was forked.
+    pub fn background_reset(&mut self, threshold_bytes: Option<usize>) -> &mut Self {
+        self.background_reset = threshold_bytes;
         self
     }
 }
@@ -554,6 +569,10 @@ impl Config {
     /// Whether slots are kept for the next instance.
     pub(crate) fn keeps_slots(&self) -> bool {
         self.allocation_strategy == InstanceAllocationStrategy::Pooling
+    }
+
+    pub(crate) fn background_threshold(&self) -> Option<usize> {
+        self.background_reset
     }
 
     pub(crate) fn table_limit_elements(&self) -> u64 {

@@ -351,6 +351,53 @@ pub(crate) unsafe fn initialise(
     Ok(())
 }
 
+/// Undoes everything that an instance did, and starts it again. If that fails, the store lets no call in any more.
+///
+/// # Errors
+///
+/// `Busy` while a call into the store is going on; `Unsupported` when the instance defines a shared memory; `Poisoned` when
+/// an earlier reset failed. Nothing has happened then. `Os`; what segments and the start function fail with.
+///
+/// # Panics
+///
+/// With the panic of a host function that the start function calls.
+///
+/// # Safety
+///
+/// The store of `cell` is open, and this thread has it to itself; `lease` is its lease of the instance.
+pub(crate) unsafe fn reset(cell: *mut StoreCell, lease: *mut Lease) -> Result<()> {
+    struct Poison(*mut StoreCell);
+    impl Drop for Poison {
+        fn drop(&mut self) {
+            // SAFETY: the cell is still this thread's, and nobody else has a reference to it.
+            unsafe { (*self.0).set_poisoned(true) };
+        }
+    }
+    // SAFETY: passed on.
+    unsafe {
+        if (*cell).is_entered() {
+            bail!(Busy, "an instance cannot be reset while a call into its store is going on");
+        }
+        (*cell).check_sound()?;
+    }
+    let poison = Poison(cell);
+    // SAFETY: passed on. The reference ends before anything runs.
+    let (instance, image) = unsafe {
+        let lease = &mut *lease;
+        if let Err(error) = lease.reset() {
+            if !lease.slot().is_broken() {
+                std::mem::forget(poison);
+            }
+            return Err(error);
+        }
+        (NonNull::from(&mut *lease.slot_mut().instance), lease.image())
+    };
+    // SAFETY: the instance belongs to the store.
+    unsafe { initialise(cell, instance, image)? };
+    std::mem::forget(poison);
+    Ok(())
+}
+
 #[cold]
 unsafe fn apply_segments(instance: &VmInstance, image: &InstanceImage) -> Result<()> {
     let module = instance.module().clone();

@@ -4,11 +4,14 @@
 //! imported globals, segments into imported memories and tables, segments that do not fit) is left to
 //! [`InstanceImage::dynamic_elements`] and [`InstanceImage::dynamic_data`], which run per instance, in the spec's order.
 
+mod amount;
 mod memory;
+mod pages;
 mod reset;
 
 use std::sync::{Arc, Mutex, OnceLock};
 
+pub use amount::exceeds;
 pub use memory::MemoryImage;
 pub use reset::{GlobalsImage, check, prepare, reset};
 

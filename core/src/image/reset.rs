@@ -16,7 +16,7 @@
 use std::ops::Range;
 use std::ptr;
 
-use super::{InstanceImage, MemoryImage};
+use super::{InstanceImage, MemoryImage, pages};
 use crate::artifact::info::{Elements, ModuleInfo};
 use crate::artifact::layout::{DIRTY_LINE_BYTES, DIRTY_SPILL_BYTES, MEMORY32_MAX_BYTES, VmGlobal, VmMemory};
 use crate::config::DirtyTracking;
@@ -27,7 +27,7 @@ use crate::vm::shared::InstanceMemory;
 
 /// Memories larger than this, which take 64-bit addresses, are rebuilt: most of them is never touched, and a guest could
 /// make the scan of its map take seconds.
-const SCANNED_MAX_BYTES: usize = MEMORY32_MAX_BYTES as usize;
+pub(super) const SCANNED_MAX_BYTES: usize = MEMORY32_MAX_BYTES as usize;
 
 /// Initial values of an instance's mutable globals. They belong to the slot: a `funcref` in them points into its context.
 #[derive(Debug, Default)]
@@ -156,6 +156,8 @@ unsafe fn reset_memory(memory: &LinearMemory, definition: &VmMemory, image: Opti
             // SAFETY: runs are lines of the memory.
             for_each_run(map, |run| unsafe { restore(definition, run, image) });
         }
+        // SAFETY: passed on.
+        (DirtyTracking::Pages, _) => unsafe { pages::restore(memory, definition, image)? },
         _ => rebuild(memory, image)?,
     }
     if definition.length() > memory.minimum_bytes() {
@@ -167,7 +169,7 @@ unsafe fn reset_memory(memory: &LinearMemory, definition: &VmMemory, image: Opti
 /// Restores a memory whose writes are not known, or whose map is too large to be scanned: its pages are given back, so that
 /// the image, or zeroes, are there again. Costs a system call or two, and time in proportion to what is resident.
 #[cold]
-fn rebuild(memory: &LinearMemory, image: Option<&MemoryImage>) -> Result<()> {
+pub(super) fn rebuild(memory: &LinearMemory, image: Option<&MemoryImage>) -> Result<()> {
     match (memory.discard()?, image) {
         (true, Some(image)) => image.map(memory),
         _ => Ok(()),
@@ -263,7 +265,7 @@ pub unsafe fn check(instance: &mut VmInstance, image: &InstanceImage, globals: &
         if length != memory.minimum_bytes() {
             bail!(Bug, "memory {i} has {} bytes after a reset; a fresh one has {}", length, memory.minimum_bytes());
         }
-        let tracked = memory.tracking() == DirtyTracking::Lines;
+        let tracked = matches!(memory.tracking(), DirtyTracking::Lines | DirtyTracking::Pages);
         // SAFETY: the map is accessible for the whole memory.
         let map = dirty_map(definition).filter(|_| tracked).map_or(&[][..], |map| unsafe { &*map });
         if let Some(word) = map.iter().position(|&w| w != 0) {
