@@ -16,7 +16,7 @@ use crate::artifact::write;
 use crate::compile::Compiler;
 use crate::config::{Config, Features};
 use crate::error::Result;
-use crate::image::InstanceImage;
+use crate::image::{ImageSettings, ModuleImage};
 use crate::pool::cell::{CellSettings, StoreCell};
 use crate::pool::engine::EnginePool;
 use crate::profile;
@@ -45,7 +45,7 @@ struct Inner {
 /// A loaded module without its engine.
 pub(crate) struct Loaded {
     pub vm: Arc<VmModule>,
-    pub image: Arc<InstanceImage>,
+    pub image: Arc<ModuleImage>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -164,7 +164,7 @@ impl Engine {
     /// Compiles a module to the bytes of an artifact.
     #[cfg(feature = "compile")]
     pub(crate) fn compile(&self, wasm: &[u8]) -> Result<Vec<u8>> {
-        write::write(&self.0.compiler.compile(wasm)?, &self.0.header)
+        write::write(&self.0.compiler.compile(wasm)?, &self.0.header, self.0.config.images().dense_bytes)
     }
 
     /// A build without a compiler compiles nothing.
@@ -198,7 +198,7 @@ impl Engine {
 
     /// Something to be hashed: engines for which it is equal make and load the same artifacts. For keys of caches.
     pub fn precompile_compatibility_hash(&self) -> impl Hash + '_ {
-        (FORMAT, &self.0.header)
+        (FORMAT, self.0.config.images().dense_bytes, &self.0.header)
     }
 
     /// Loads an artifact.
@@ -207,7 +207,9 @@ impl Engine {
         self.0.header.check(artifact.section(Section::Header)?.as_slice(), Features::names)?;
         let (mut info, plan) = declarations::decode(&artifact)?;
         let type_ids = self.adopt_types(&mut info)?;
-        let image = Arc::new(InstanceImage::new(&artifact, plan)?);
+        let images = self.0.config.images();
+        let images = ImageSettings { mapped: images.cow, anonymous: images.force_memfd };
+        let image = Arc::new(ModuleImage::new(&artifact, plan, images)?);
         let vm = VmModule::load(artifact, info, type_ids)?;
         profile::loaded(self.0.config.profiling(), &vm)?;
         Ok(Loaded { vm, image })

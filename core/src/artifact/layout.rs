@@ -37,6 +37,10 @@ pub const DIRTY_LINE_BYTES: usize = 1 << DIRTY_LINE_SHIFT;
 /// A mark covers this many bytes from the marked address on, so a reset restores `DIRTY_SPILL_BYTES - 1` bytes beyond
 /// the end of each dirty line.
 pub const DIRTY_SPILL_BYTES: usize = 16;
+/// Elements of a table that share a mark, as a power of two.
+pub const TABLE_CHUNK_SHIFT: u32 = 6;
+/// Elements of a table that share a mark.
+pub const TABLE_CHUNK: usize = 1 << TABLE_CHUNK_SHIFT;
 /// Size of one WebAssembly page in bytes.
 pub const WASM_PAGE_BYTES: u64 = 65_536;
 /// Largest size of a 32-bit memory in bytes.
@@ -136,6 +140,8 @@ pub struct VmTable {
     pub length: usize,
     /// Set to 1 by everything that writes an element or grows the table.
     pub dirty: u32,
+    /// A byte for each [`TABLE_CHUNK`] elements, set to 1 by everything that writes one of them. Changes with the base.
+    pub marks: *mut u8,
     /// The runtime's own record of the table; compiled code never looks inside.
     pub owner: *mut c_void,
 }
