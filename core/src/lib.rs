@@ -184,7 +184,7 @@ pub use host::{Caller, IntoFunc, WasmRet};
 pub use instance::Instance;
 pub use linker::Linker;
 pub use memory::Memory;
-pub use module::{ExportType, FunctionCode, ImportType, Module, ModuleExport};
+pub use module::{ExportType, FunctionCode, ImportType, Module, ModuleExport, ModuleOptions};
 pub use owned::OwnedInstance;
 pub use pre::{BytesFunc, ExportFunc, ExportMemory, InstancePre, TypedExport};
 pub use shared::{Claim, SharedInstance};

@@ -172,6 +172,7 @@ mod tests {
     use super::*;
     use crate::artifact::info::MemoryType;
     use crate::artifact::plan::MemorySettings;
+    use crate::config::DirtyTracking;
 
     fn contents(image: &MemoryImage, range: Range<usize>) -> Vec<u8> {
         let start = range.start;
@@ -230,8 +231,9 @@ mod tests {
             assert_eq!(source.mapped, settings.mapped);
             assert_eq!(own_file, source.mapped && Arc::ptr_eq(source.bytes.owner(), artifact));
             let image = MemoryImage::new([Extent { at: page..page * 2, offset: page }].into(), source);
-            let memory_settings = MemorySettings { reservation: 4 << 30, guard: 0, signals: true, tracked: true };
-            let memory = LinearMemory::new(MemoryType::new(1, None), memory_settings, 65_536).unwrap();
+            let memory_settings = MemorySettings { reservation: 4 << 30, guard: 0, signals: true };
+            let memory =
+                LinearMemory::new(MemoryType::new(1, None), memory_settings, DirtyTracking::Off, 65_536).unwrap();
             for _ in 0..2 {
                 image.map(&memory).unwrap();
                 // SAFETY: the memory has a page of 64 KiB, which nobody else uses.

@@ -59,6 +59,7 @@ mod stack;
 mod summary;
 mod tail_calls;
 mod threads;
+mod tracking;
 mod traps;
 #[cfg(feature = "wasi")]
 mod wasi;
