@@ -18,6 +18,7 @@
 //! | `bounds`, `memory64`, `pages` | accesses at the edges; 64-bit memories and tables; pages of one byte; in every mode |
 //! | `modes` | the tests of isolation, traps and linking again, in every mode |
 //! | `artifact` | what is loaded runs as what was compiled; what is damaged or foreign is refused |
+//! | `images` | segments in images, mapped or copied, against a model |
 //! | `bytes`, `segments`, `linking` | the bytes convention; segments and start; what instances of a store share |
 //! | `linker` | what a linker offers beyond definitions one by one; calls without checks |
 //! | `references`, `tail_calls`, `wide` | typed function references, tail calls and wide arithmetic, through the public interface |
@@ -34,6 +35,7 @@ mod bytes;
 mod dwarf;
 mod handles;
 mod hosts;
+mod images;
 mod isolation;
 mod kit;
 mod leaks;
