@@ -503,3 +503,70 @@ pub struct BytesFunc {
     pub(crate) alloc: TypedExport<u32, u32>,
     pub(crate) memory: ExportMemory,
 }
+
+#[cfg(all(test, feature = "wat"))]
+mod tests {
+    use std::fmt::Write;
+
+    use super::*;
+    use crate::config::{Config, DirtyTracking};
+    use crate::linker::Linker;
+
+    /// A module with as many elements, private mutable globals, and active and passive segments.
+    fn large(count: usize) -> String {
+        let mut text = "(module (memory 100) (func $f (export \"f\"))".to_string();
+        for i in 0..count {
+            write!(
+                text,
+                "(global (mut i64) (i64.const {i})) (data (i32.const {}) \"x{i}\") (data \"passive\")",
+                i * 500
+            )
+            .expect("texts take everything");
+        }
+        write!(text, "(table {count} funcref) (elem (i32.const 0) func {}))", "$f ".repeat(count)).expect("as above");
+        text
+    }
+
+    #[test]
+    fn what_nobody_has_written_is_not_looked_at_between_two_instances() {
+        const COUNT: usize = 10_000;
+        // What is changed behind the back of all writers stays: nothing went over it.
+        let engine = Engine::new(Config::new().max_instances(1).dirty_tracking(DirtyTracking::Lines)).unwrap();
+        let module = Module::new(&engine, large(COUNT)).unwrap();
+        let pre = Linker::<()>::new(&engine).instantiate_pre(&module).unwrap();
+        let chosen = (COUNT / 2, 0xbad);
+        let address = |lease: &Lease| lease.slot().instance.context();
+        let mut first = pre.acquire().unwrap();
+        let place = address(&first);
+        let instance = &mut first.slot_mut().instance;
+        instance.table_storage(0).elements_mut()[chosen.0] = chosen.1;
+        // SAFETY: the instance is not in use, and has that many mutable globals and that much memory.
+        unsafe {
+            (*instance.mutable_globals())[chosen.0].bits[0] = chosen.1;
+            (*instance.memory(0)).base.add(chosen.0).write(0xba);
+        }
+        drop(first);
+        let mut second = pre.acquire().unwrap();
+        assert_eq!(address(&second), place, "the same slot");
+        let instance = &mut second.slot_mut().instance;
+        assert_eq!(instance.table_storage(0).elements_mut()[chosen.0], chosen.1);
+        // SAFETY: as above. Marks as compiled code and the host set them.
+        unsafe {
+            assert_eq!((*instance.mutable_globals())[chosen.0].bits[0], chosen.1);
+            assert_eq!(*(*instance.memory(0)).base.add(chosen.0), 0xba);
+            // Of what shares a mark, all is restored.
+            crate::vm::table::write(&mut *instance.table(0), chosen.0 as u64, std::iter::once(0)).unwrap();
+            (*instance.global_marks())[chosen.0 / 512] = u64::MAX;
+            memory::write(&*instance.memory(0), chosen.0 as u64 + 1, b"marks the line").unwrap();
+        }
+        drop(second);
+        let mut third = pre.acquire().unwrap();
+        let instance = &mut third.slot_mut().instance;
+        assert_ne!(instance.table_storage(0).elements_mut()[chosen.0], chosen.1);
+        // SAFETY: as above.
+        unsafe {
+            assert_eq!((*instance.mutable_globals())[chosen.0].bits[0], chosen.0 as u64);
+            assert_eq!((*instance.memory(0)).base.add(chosen.0).cast::<[u8; 3]>().read(), *b"x10");
+        }
+    }
+}

@@ -308,6 +308,7 @@ pub fn decode(artifact: &Artifact) -> Result<(ModuleInfo, ImagePlan)> {
         info.debug_sections.push((name, Blob::InPlace(artifact.debug_section(i)?)));
     }
     info.escaped_functions = artifact.words(Section::Escaped, 1)?;
+    info.export_order = artifact.words(Section::ExportOrder, 1)?;
     info.function_names = FunctionNames {
         table: artifact.words(Section::Names, 3)?,
         text: Blob::InPlace(artifact.section(Section::Strings)?),

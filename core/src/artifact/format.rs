@@ -78,6 +78,8 @@ sections! {
     // See `address_map`.
     AddressEnds ".instar.address_ends",
     AddressEntries ".instar.address_map",
+    // Indices of exports, ascending by name.
+    ExportOrder ".instar.export_order",
     // Bytes of data segments that are not in the image.
     Data ".instar.data",
     // Pages.

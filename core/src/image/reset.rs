@@ -21,6 +21,7 @@ use crate::artifact::layout::{DIRTY_LINE_BYTES, DIRTY_SPILL_BYTES, MEMORY32_MAX_
 use crate::config::DirtyTracking;
 use crate::error::{Result, bail};
 use crate::vm::instance::VmInstance;
+use crate::vm::marks;
 use crate::vm::memory::{LinearMemory, dirty_map};
 use crate::vm::shared::InstanceMemory;
 
@@ -65,13 +66,8 @@ pub fn prepare(instance: &mut VmInstance, image: &InstanceImage) -> Result<Globa
 ///
 /// Nobody runs in the instance; `image` and `globals` are those it was prepared with.
 pub unsafe fn reset(instance: &mut VmInstance, image: &InstanceImage, globals: &GlobalsImage) -> Result<()> {
-    if !globals.0.is_empty() {
-        // SAFETY: the block has as many globals as its image, and nobody runs in the instance.
-        unsafe {
-            let to = instance.mutable_globals().cast::<VmGlobal>();
-            ptr::copy_nonoverlapping(globals.0.as_ptr(), to, globals.0.len());
-        }
-    }
+    // SAFETY: nobody runs in the instance; it was prepared with these globals.
+    unsafe { reset_globals(instance, globals) };
     if instance.segments_dirty() {
         instance.reset_segments();
     }
@@ -91,6 +87,29 @@ pub unsafe fn reset(instance: &mut VmInstance, image: &InstanceImage, globals: &
         }
     }
     Ok(())
+}
+
+/// Restores the mutable globals: those that have no marks, and those that are marked.
+///
+/// # Safety
+///
+/// As for [`reset`].
+#[inline]
+unsafe fn reset_globals(instance: &VmInstance, globals: &GlobalsImage) {
+    let layout = &instance.module().layout;
+    let to = instance.mutable_globals().cast::<VmGlobal>();
+    // SAFETY: the block has as many globals as its image, and nobody runs in the instance.
+    let restore = |range: Range<usize>| unsafe {
+        ptr::copy_nonoverlapping(globals.0[range.clone()].as_ptr(), to.add(range.start), range.len());
+    };
+    if layout.unmarked_global_count > 0 {
+        restore(0..layout.unmarked_global_count as usize);
+    }
+    if layout.global_mark_words() > 0 {
+        // SAFETY: marks are the instance's own; nobody runs in it.
+        let marks = unsafe { &mut *instance.global_marks() };
+        marks::take(marks, |mark| restore(layout.marked_globals(mark as u32)));
+    }
 }
 
 /// Restores the dirty lines of a memory and its size.
@@ -201,6 +220,10 @@ pub unsafe fn check(instance: &mut VmInstance, image: &InstanceImage, globals: &
     let now = unsafe { &*instance.mutable_globals() };
     if let Some(i) = now.iter().zip(&globals.0).position(|(a, b)| a.bits != b.bits) {
         bail!(Bug, "mutable global {i} differs from its image after a reset");
+    }
+    // SAFETY: as above.
+    if unsafe { &*instance.global_marks() }.iter().any(|&word| word != 0) {
+        bail!(Bug, "mutable globals are still marked after a reset");
     }
     if instance.segments_dirty() {
         bail!(Bug, "segments differ from their image after a reset");

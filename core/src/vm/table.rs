@@ -10,6 +10,7 @@ use std::ops::Range;
 use std::ptr;
 
 use super::limiter::{self, Growth, Resource};
+use super::marks;
 use crate::artifact::info::TableType;
 use crate::artifact::layout::{TABLE_CHUNK, VmStore, VmTable};
 use crate::error::{Result, TrapCode, error};
@@ -83,17 +84,11 @@ impl TableStorage {
         self.elements.truncate(self.ty.minimum as usize);
         self.marks.truncate(mark_words(self.elements.len()));
         let len = self.elements.len();
-        for (i, word) in self.marks.iter_mut().enumerate() {
-            let mut marks = std::mem::take(word);
-            while marks != 0 {
-                let byte = marks.trailing_zeros() / 8;
-                marks &= !(0xff << (byte * 8));
-                let start = (i * 8 + byte as usize) * TABLE_CHUNK;
-                // A mark may be one of elements that are gone.
-                let range = start.min(len)..(start + TABLE_CHUNK).min(len);
-                restore(range.clone(), &mut self.elements[range], &self.values);
-            }
-        }
+        marks::take(&mut self.marks, |mark| {
+            // A mark may be one of elements that are gone.
+            let range = (mark * TABLE_CHUNK).min(len)..((mark + 1) * TABLE_CHUNK).min(len);
+            restore(range.clone(), &mut self.elements[range], &self.values);
+        });
     }
 
     /// Whether no mark is set.

@@ -220,7 +220,7 @@ fn check(
     tables: [Table; 2],
 ) -> Result<(), TestCaseError> {
     for (i, memory) in memories.into_iter().enumerate() {
-        let mut bytes = vec![0xee; memory.data_size(&*store).unwrap() as usize];
+        let mut bytes = vec![0xee; memory.data_size(&*store).unwrap()];
         memory.read(&*store, 0, &mut bytes).unwrap();
         prop_assert!(bytes == expected.memories[i], "memory {i}");
     }
@@ -358,7 +358,9 @@ fn run(case: &Case, name: &str, change: impl Fn(&mut instar::Config)) -> Result<
 }
 
 fn config() -> ProptestConfig {
-    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(150);
+    // Fewer where there is one run for each mode.
+    let usual = if std::env::var_os("INSTAR_TEST_MODE").is_some() { 30 } else { 150 };
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(usual);
     ProptestConfig { cases, max_shrink_iters: 2000, ..ProptestConfig::default() }
 }
 
@@ -634,7 +636,7 @@ fn running_out_of_descriptors_makes_images_copies() {
 #[test]
 fn whatever_writes_a_table_is_undone_wherever_it_writes() {
     let engine = one_slot();
-    // Marks stand for 64 elements each, and lie eight to a word.
+    // Marks stand for 32 elements each, and lie eight to a word.
     let text = r#"(module (table $t (export "t") 2000 5000 funcref) (table $x (export "x") 1000 externref)
       (table $filled (export "filled") 300 funcref (ref.func $f))
       (elem (table $t) (i32.const 60) func $f $f $f $f $f $f $f $f)
@@ -650,7 +652,8 @@ fn whatever_writes_a_table_is_undone_wherever_it_writes() {
         (table.set $t (i32.sub (table.size $t) (i32.const 1)) (ref.null func))))"#;
     let pre = kit::pre(&engine, text);
     let functions = ["set", "fill", "copy", "init", "grow"].map(|name| pre.typed::<u32, ()>(name).unwrap());
-    for at in [0, 1, 59, 60, 63, 64, 67, 68, 127, 128, 511, 512, 513, 1023, 1800, 1870, 1980, 1996, 1999, 2000] {
+    for at in [0, 1, 31, 32, 59, 60, 63, 64, 67, 68, 127, 128, 511, 512, 513, 1023, 1800, 1870, 1980, 1996, 1999, 2000]
+    {
         for function in &functions {
             // Traps are part of the game; the engine compares what is left.
             let _ = pre.call((), function, at);
@@ -673,6 +676,44 @@ fn whatever_writes_a_table_is_undone_wherever_it_writes() {
         for i in 0..table.size(&store).unwrap() {
             let is_null = matches!(table.get(&store, i).unwrap(), Some(Val::FuncRef(None) | Val::ExternRef(None)));
             assert_eq!(is_null, !set.contains(&i) || (name == "filled" && i == 100), "{name} {i}");
+        }
+    }
+}
+
+#[test]
+fn memories_of_all_kinds_have_images() {
+    let kinds = [
+        ("(memory (export \"memory\") i64 1 5)", "i64"),
+        ("(memory (export \"memory\") 70000 99999 (pagesize 1))", "i32"),
+        ("(memory (export \"memory\") i64 70000 (pagesize 1))", "i64"),
+        ("(memory (export \"memory\") 2 2)", "i32"),
+    ];
+    for (cow, dense) in [(true, 0), (true, 1 << 20), (false, 0), (false, 1 << 20)] {
+        let engine = kit::engine(|config| {
+            config.max_instances(1).wasm_custom_page_sizes(true);
+            config.memory_init_cow(cow).memory_guaranteed_dense_image_size(dense);
+        });
+        for (memory, index) in kinds {
+            let mut linker = Linker::new(&engine);
+            let base = if index == "i64" { Val::I64(60_000) } else { Val::I32(60_000) };
+            linker.define_constant("env", "base", base).unwrap();
+            let known =
+                format!("(module {memory} (data ({index}.const 3) \"start\") (data ({index}.const 64990) \"end\"))");
+            let depends = format!(
+                "(module (import \"env\" \"base\" (global $base {index})) {memory} (data ({index}.const 3) \"start\")
+                   (data (offset ({index}.add (global.get $base) ({index}.const 4990))) \"end\"))"
+            );
+            for text in [known, depends] {
+                let pre = linker.instantiate_pre(&module(&engine, text)).unwrap();
+                let memory = pre.memory("memory").unwrap();
+                for _ in 0..3 {
+                    let mut instance = pre.fresh(()).unwrap();
+                    assert_eq!(read(&pre, &mut instance, 0, 9), b"\0\0\0start\0");
+                    assert_eq!(read(&pre, &mut instance, 64_989, 5), b"\0end\0");
+                    instance.memory_write(&memory, 4, &[7; 65_000]).unwrap();
+                    let _ = instance.memory_grow(&memory, 1);
+                }
+            }
         }
     }
 }
@@ -714,5 +755,73 @@ fn several_threads_make_the_first_instances_of_an_image() {
                 });
             }
         });
+    }
+}
+
+#[test]
+fn globals_are_undone_however_many_there_are() {
+    for count in [3u32, 127, 128, 700, 5000] {
+        let engine = one_slot();
+        // Every seventh is exported, in the opposite order, and one twice.
+        let globals: String = (0..count).map(|i| format!("(global $g{i} (mut i64) (i64.const {i}))")).collect();
+        let exports: String =
+            (0..count).rev().step_by(7).map(|i| format!("(export \"g{i}\" (global $g{i}))")).collect();
+        let chosen: Vec<u32> = [0, 1, 63, 64, 65, 127, 254, 255, 256, 300, 512, 640, 699, 4000, 4999]
+            .into_iter()
+            .filter(|&i| i < count)
+            .collect();
+        let set: String = chosen.iter().map(|i| format!("(global.set $g{i} (i64.const -{i}))")).collect();
+        let sum: String = (0..count).map(|i| format!("(i64.add (global.get $g{i}))")).collect();
+        let text = format!(
+            "(module {globals} {exports} (export \"again\" (global $g{})) (func (export \"set\") {set} (global.set $g1 (i64.const -9)))
+               (func (export \"sum\") (result i64) (i64.const 0) {sum}))",
+            count - 1
+        );
+        let pre = kit::pre(&engine, text);
+        let fresh = i64::from(count) * i64::from(count - 1) / 2;
+        for round in 0..3 {
+            let mut store = Store::new(&engine, ());
+            let instance = pre.instantiate(&mut store).unwrap();
+            let sum = instance.typed_func::<(), i64>(&mut store, "sum").unwrap();
+            assert_eq!(sum.call(&mut store, ()).unwrap(), fresh);
+            let name = if round == 1 { "again".to_string() } else { format!("g{}", count - 1) };
+            instance.global(&mut store, &name).unwrap().set(&mut store, Val::I64(-5)).unwrap();
+            assert_eq!(sum.call(&mut store, ()).unwrap(), fresh - i64::from(count - 1) - 5);
+            if round != 1 {
+                instance.typed_func::<(), ()>(&mut store, "set").unwrap().call(&mut store, ()).unwrap();
+                let changed: i64 =
+                    chosen.iter().filter(|&&i| i != 1 && i != count - 1).map(|&i| i64::from(i) * 2).sum();
+                let last =
+                    if chosen.contains(&(count - 1)) { i64::from(count - 1) * 2 } else { i64::from(count - 1) + 5 };
+                assert_eq!(sum.call(&mut store, ()).unwrap(), fresh - changed - 10 - last, "{count}");
+            }
+        }
+    }
+}
+
+#[test]
+fn exports_are_found_by_name_however_many_there_are() {
+    let engine = kit::paranoid();
+    for count in [0u32, 1, 2, 3, 2000] {
+        let names: Vec<String> =
+            (0..count).map(|i| format!("{}é{}", "x".repeat(i as usize % 5), i * 7 % 1999)).collect();
+        let funcs: String = names
+            .iter()
+            .zip(0..)
+            .map(|(name, i)| format!("(func (export \"{name}\") (result i32) (i32.const {i}))"))
+            .collect();
+        let pre = kit::pre(&engine, format!("(module {funcs} (memory (export \"\") 1))"));
+        let mut store = Store::new(&engine, ());
+        let instance = pre.instantiate(&mut store).unwrap();
+        for (name, i) in names.iter().zip(0..) {
+            let func = instance.typed_func::<(), i32>(&mut store, name).unwrap();
+            assert_eq!(func.call(&mut store, ()).unwrap(), i);
+            assert!(pre.module().export_index(name).is_some());
+            assert!(instance.export(&mut store, &name[1..]).is_none_or(|_| names.contains(&name[1..].to_string())));
+            assert!(instance.export(&mut store, &format!("{name} ")).is_none());
+        }
+        assert!(instance.memory(&mut store, "").is_some());
+        let in_order: Vec<String> = pre.module().exports().map(|e| e.name.to_string()).collect();
+        assert_eq!(in_order[..names.len()], names);
     }
 }
