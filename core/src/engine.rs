@@ -16,7 +16,7 @@ use crate::artifact::write;
 use crate::compile::Compiler;
 use crate::config::{Config, DirtyTracking, Features};
 use crate::error::Result;
-use crate::image::InstanceImage;
+use crate::image::{ImageSettings, ModuleImage};
 use crate::module::ModuleOptions;
 use crate::pool::background::Background;
 use crate::pool::cell::{CellSettings, StoreCell};
@@ -48,7 +48,7 @@ struct Inner {
 /// A loaded module without its engine.
 pub(crate) struct Loaded {
     pub vm: Arc<VmModule>,
-    pub image: Arc<InstanceImage>,
+    pub image: Arc<ModuleImage>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -181,7 +181,8 @@ impl Engine {
     #[cfg(feature = "compile")]
     pub(crate) fn compile(&self, wasm: &[u8], options: &ModuleOptions) -> Result<Vec<u8>> {
         let tracking = options.tracking(self.config())?;
-        write::write(&self.0.compiler.compile(wasm, tracking)?, &self.0.header, tracking)
+        let compiled = self.0.compiler.compile(wasm, tracking)?;
+        write::write(&compiled, &self.0.header, tracking, self.0.config.images().dense_bytes)
     }
 
     /// A build without a compiler compiles nothing.
@@ -224,7 +225,7 @@ impl Engine {
 
     /// Something to be hashed: engines for which it is equal make and load the same artifacts. For keys of caches.
     pub fn precompile_compatibility_hash(&self) -> impl Hash + '_ {
-        (FORMAT, &self.0.header)
+        (FORMAT, self.0.config.images().dense_bytes, &self.0.header)
     }
 
     /// Loads an artifact.
@@ -235,7 +236,9 @@ impl Engine {
         check_system(tracking)?;
         let (mut info, plan) = declarations::decode(&artifact)?;
         let type_ids = self.adopt_types(&mut info)?;
-        let image = Arc::new(InstanceImage::new(&artifact, plan)?);
+        let images = self.0.config.images();
+        let images = ImageSettings { mapped: images.cow, anonymous: images.force_memfd };
+        let image = Arc::new(ModuleImage::new(&artifact, plan, images)?);
         let vm = VmModule::load(artifact, info, type_ids, tracking)?;
         profile::loaded(self.0.config.profiling(), &vm)?;
         Ok(Loaded { vm, image })

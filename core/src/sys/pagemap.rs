@@ -228,7 +228,7 @@ mod tests {
         let page = page_size();
         let image = Mapped::sealed(page * 8, [(0, &b"hello"[..])].into_iter()).unwrap();
         let memory = Reservation::new(page * 32).unwrap();
-        memory.map_copy_on_write(0..page * 8, image.file().unwrap(), 0).unwrap();
+        image.with_file(|file| memory.map_copy_on_write(0..page * 8, file, 0)).unwrap().unwrap();
         memory.commit(page * 8..page * 16).unwrap();
         for i in [0, 1, 8, 9] {
             look(&memory, i);

@@ -69,7 +69,7 @@ struct Space {
     capacity: usize,
     /// Bytes of heap that are accessible; whole host pages.
     committed: usize,
-    /// Whether the memory has moved here, so that no part of it is mapped from its image.
+    /// Whether the memory has moved here, or its image was copied to it, so that no part of it is mapped from its image.
     moved: bool,
 }
 
@@ -257,8 +257,22 @@ impl LinearMemory {
         map(&space.reservation, space.heap(range))
     }
 
+    /// Copies bytes of an image to the heap at `at`, which is accessible there, without marks: for an image that is not
+    /// mapped. The next [`LinearMemory::discard`] says so.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses the memory.
+    pub unsafe fn copy_image(&self, at: usize, bytes: &[u8]) {
+        let mut space = self.space();
+        assert!(at <= space.committed && bytes.len() <= space.committed - at, "{} bytes at {at}", bytes.len());
+        space.moved = true;
+        // SAFETY: the range is accessible, and the caller vouches that nobody uses it.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), space.base().add(at), bytes.len()) };
+    }
+
     /// Throws away all that was written to the heap: it becomes what is mapped there, the image or zeroes. So does the
-    /// map. Says whether the image must be mapped anew, as the memory has moved.
+    /// map. Says whether the image must be mapped or copied anew: the memory has moved, or was copied to.
     ///
     /// # Errors
     ///

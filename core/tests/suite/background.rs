@@ -47,9 +47,9 @@ fn what_a_slot_held_is_gone_whoever_resets_it() {
             config.background_reset(Some(100_000)).max_instances(3);
         });
         let pre = pre(&engine, HEAP);
-        let fill = pre.typed::<u32, ()>("fill").unwrap();
-        let grow = pre.typed::<u32, i32>("grow").unwrap();
-        let dirt = pre.typed::<(), u32>("dirt").unwrap();
+        let fill = pre.export::<u32, ()>("fill").unwrap();
+        let grow = pre.export::<u32, i32>("grow").unwrap();
+        let dirt = pre.export::<(), u32>("dirt").unwrap();
         for round in 0..12u32 {
             let mut instance = pre.fresh(()).unwrap();
             assert_eq!(instance.call(&dirt, ()).unwrap(), 0, "{} {round}", mode.name);
@@ -71,7 +71,7 @@ fn little_is_reset_at_once_and_much_elsewhere() {
                 config.background_reset(Some(1 << 20)).dirty_tracking(tracking);
             });
             let pre = pre(&engine, HEAP);
-            let fill = pre.typed::<u32, ()>("fill").unwrap();
+            let fill = pre.export::<u32, ()>("fill").unwrap();
             for _ in 0..5 {
                 pre.call((), &fill, 1_000_000).unwrap();
                 assert_eq!(engine.live_instances(), 0);
@@ -92,7 +92,7 @@ fn little_is_reset_at_once_and_much_elsewhere() {
 fn an_engine_that_is_full_of_what_is_being_reset_gives_instances() {
     let engine = engine(0, 2);
     let (first, second) = (pre(&engine, HEAP), pre(&engine, HEAP));
-    let fill = [first.typed::<u32, ()>("fill").unwrap(), second.typed::<u32, ()>("fill").unwrap()];
+    let fill = [first.export::<u32, ()>("fill").unwrap(), second.export::<u32, ()>("fill").unwrap()];
     for i in 0..100 {
         // Slots of the one are in the way of the other.
         let (pre, fill) = if i % 3 == 0 { (&second, &fill[1]) } else { (&first, &fill[0]) };
@@ -115,7 +115,7 @@ fn host_data_is_dropped_by_whoever_drops_the_instance() {
     let engine = engine(0, 10);
     let linker = Linker::<Data>::new(&engine);
     let pre = linker.instantiate_pre(&module(&engine, HEAP)).unwrap();
-    let fill = pre.typed::<u32, ()>("fill").unwrap();
+    let fill = pre.export::<u32, ()>("fill").unwrap();
     let seen = Arc::new(Mutex::new(Vec::new()));
     for i in 0..6 {
         if i % 2 == 0 {
@@ -149,7 +149,7 @@ fn host_functions_are_dropped_by_whoever_drops_the_pre() {
         let pre: InstancePre<()> = linker.instantiate_pre(&module(&engine, text)).unwrap();
         drop(linker);
         let instances: Vec<_> = (0..6).map(|_| pre.fresh(()).unwrap()).collect();
-        let fill = pre.typed::<u32, ()>("fill").unwrap();
+        let fill = pre.export::<u32, ()>("fill").unwrap();
         instances.into_iter().for_each(|mut instance| instance.call(&fill, 4_000_000).unwrap());
         drop(fill);
         drop(pre);
@@ -162,7 +162,7 @@ fn host_functions_are_dropped_by_whoever_drops_the_pre() {
 fn instances_that_outlive_their_pre_are_not_left_to_the_thread() {
     let engine = engine(0, 10);
     let pre = pre(&engine, HEAP);
-    let fill = pre.typed::<u32, ()>("fill").unwrap();
+    let fill = pre.export::<u32, ()>("fill").unwrap();
     let mut instance = pre.fresh(()).unwrap();
     instance.call(&fill, 4_000_000).unwrap();
     drop(pre);
@@ -192,8 +192,8 @@ fn many_threads_leave_resets_to_one_while_pres_come_and_go() {
                             if random.below(8) == 0 {
                                 *shared.lock().unwrap() = make();
                             }
-                            let fill = pre.typed::<u32, ()>("fill").unwrap();
-                            let dirt = pre.typed::<(), u32>("dirt").unwrap();
+                            let fill = pre.export::<u32, ()>("fill").unwrap();
+                            let dirt = pre.export::<(), u32>("dirt").unwrap();
                             let mut instance = match pre.fresh(()) {
                                 Ok(instance) => instance,
                                 // Slots of pres that others hold.
@@ -228,8 +228,8 @@ fn a_forked_child_resets_on_a_thread_of_its_own() {
     alone("background::a_forked_child_resets_on_a_thread_of_its_own", || {
         let engine = engine(0, 10);
         let pre = pre(&engine, HEAP);
-        let fill = pre.typed::<u32, ()>("fill").unwrap();
-        let dirt = pre.typed::<(), u32>("dirt").unwrap();
+        let fill = pre.export::<u32, ()>("fill").unwrap();
+        let dirt = pre.export::<(), u32>("dirt").unwrap();
         pre.call((), &fill, 4_000_000).unwrap();
         eventually("the slot is reset", || engine.resetting_instances() == 0);
         // SAFETY: the engine's thread waits for work; the child ends by `_exit`.

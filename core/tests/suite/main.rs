@@ -19,6 +19,7 @@
 //! | `resets`, `background` | instances that are reset in place; pages the system tells of; resets on the engine's own thread |
 //! | `modes` | the tests of isolation, traps and linking again, in every mode |
 //! | `artifact` | what is loaded runs as what was compiled; what is damaged or foreign is refused |
+//! | `images` | segments in images, mapped or copied, against a model |
 //! | `bytes`, `segments`, `linking` | the bytes convention; segments and start; what instances of a store share |
 //! | `linker` | what a linker offers beyond definitions one by one; calls without checks |
 //! | `references`, `tail_calls`, `wide` | typed function references, tail calls and wide arithmetic, through the public interface |
@@ -36,6 +37,7 @@ mod bytes;
 mod dwarf;
 mod handles;
 mod hosts;
+mod images;
 mod isolation;
 mod kit;
 mod leaks;

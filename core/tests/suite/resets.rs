@@ -61,8 +61,8 @@ fn look(pre: &InstancePre<u32>, instance: &mut OwnedInstance<u32>) -> (Vec<u8>, 
     let memory = pre.memory("memory").unwrap();
     let mut bytes = vec![0; instance.memory_size(&memory).unwrap() as usize];
     instance.memory_read(&memory, 0, &mut bytes).unwrap();
-    let sizes = instance.call(&pre.typed::<(), (i32, i32)>("sizes").unwrap(), ()).unwrap();
-    let call = pre.typed::<i32, i32>("call").unwrap();
+    let sizes = instance.call(&pre.export::<(), (i32, i32)>("sizes").unwrap(), ()).unwrap();
+    let call = pre.export::<i32, i32>("call").unwrap();
     let table = (0..sizes.1).map(|i| instance.call(&call, i).ok()).collect();
     (bytes, sizes, table)
 }
@@ -74,20 +74,20 @@ fn an_instance_that_was_reset_is_as_one_made_anew() {
         let (pre, starts) = all(&engine);
         let mut instance = pre.fresh(5).unwrap();
         let fresh = look(&pre, &mut instance);
-        let change = pre.typed::<(), i32>("change").unwrap();
+        let change = pre.export::<(), i32>("change").unwrap();
         for round in 1..4 {
             *instance.data_mut() += 1;
             assert_eq!(instance.call(&change, ()).unwrap(), 5, "{}", mode.name);
             let changed = look(&pre, &mut instance);
             assert_eq!(changed.1, (5, 6));
             assert_ne!(changed.0[..131_072], fresh.0[..]);
-            traps(instance.call(&pre.typed::<(), ()>("try-passive").unwrap(), ()), TrapCode::MemoryOutOfBounds);
+            traps(instance.call(&pre.export::<(), ()>("try-passive").unwrap(), ()), TrapCode::MemoryOutOfBounds);
             instance.reset().unwrap();
             assert_eq!(starts.load(Ordering::Relaxed), 1 + round, "{}", mode.name);
             assert!(look(&pre, &mut instance) == fresh, "{}", mode.name);
         }
-        instance.call(&pre.typed::<(), ()>("try-passive").unwrap(), ()).unwrap();
-        instance.call(&pre.typed::<(), ()>("try-lazy").unwrap(), ()).unwrap();
+        instance.call(&pre.export::<(), ()>("try-passive").unwrap(), ()).unwrap();
+        instance.call(&pre.export::<(), ()>("try-lazy").unwrap(), ()).unwrap();
         assert_eq!(*instance.data(), 8, "host data stays");
         drop(instance);
         assert!(look(&pre, &mut pre.fresh(0).unwrap()) == fresh, "{}", mode.name);
@@ -220,7 +220,7 @@ fn an_instance_whose_start_fails_after_a_reset_lets_no_call_in() {
     let text = r#"(module (import "" "fails" (func $fails)) (memory (export "m") 1) (start $fails)
         (func (export "f") (i32.store (i32.const 0) (i32.const 5))))"#;
     let pre = linker.instantiate_pre(&module(&engine, text)).unwrap();
-    let f = pre.typed::<(), ()>("f").unwrap();
+    let f = pre.export::<(), ()>("f").unwrap();
     for _ in 0..2 {
         let mut instance = pre.fresh(false).unwrap();
         instance.call(&f, ()).unwrap();
@@ -254,7 +254,7 @@ fn a_panic_of_the_start_function_in_a_reset_poisons_the_store() {
     *instance.data_mut() = true;
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| instance.reset()));
     assert!(panicked.is_err());
-    fails(instance.call(&pre.typed::<(), ()>("f").unwrap(), ()), ErrorKind::Poisoned);
+    fails(instance.call(&pre.export::<(), ()>("f").unwrap(), ()), ErrorKind::Poisoned);
     drop(instance);
     pre.fresh(false).unwrap();
 }
@@ -267,14 +267,14 @@ fn an_instance_that_defines_a_shared_memory_cannot_be_reset() {
     let mut instance = pre.fresh(()).unwrap();
     let error = fails(instance.reset(), ErrorKind::Unsupported);
     assert!(error.message().contains("shared memory"), "{error}");
-    instance.call(&pre.typed::<(), ()>("f").unwrap(), ()).unwrap();
+    instance.call(&pre.export::<(), ()>("f").unwrap(), ()).unwrap();
 }
 
 #[test]
 fn a_shared_instance_is_reset_unless_it_is_in_use_or_closed() {
     let engine = kit::paranoid();
     let (pre, _) = all(&engine);
-    let change = pre.typed::<(), i32>("change").unwrap();
+    let change = pre.export::<(), i32>("change").unwrap();
     let instance = pre.shared(1).unwrap();
     let mut claim = instance.enter().unwrap();
     claim.call(&change, ()).unwrap();
@@ -375,7 +375,7 @@ fn pages_that_tenants_have_ceased_to_write_are_given_back() {
             &engine,
             r#"(module (memory 300) (func (export "fill") (param i32) (memory.fill (i32.const 0) (i32.const 1) (local.get 0))))"#,
         );
-        let fill = pre.typed::<u32, ()>("fill").unwrap();
+        let fill = pre.export::<u32, ()>("fill").unwrap();
         pre.call((), &fill, 1).unwrap();
         let before = resident_pages();
         pre.call((), &fill, 16 << 20).unwrap();
@@ -417,10 +417,10 @@ fn a_process_has_one_descriptor_for_its_pages_and_a_child_its_own() {
         let other = in_pages(|_| {});
         let (first, _) = all(&engine);
         let (second, _) = all(&other);
-        let change = first.typed::<(), i32>("change").unwrap();
+        let change = first.export::<(), i32>("change").unwrap();
         let fresh = look(&first, &mut first.fresh(0).unwrap());
         first.call(0, &change, ()).unwrap();
-        second.call(0, &second.typed::<(), i32>("change").unwrap(), ()).unwrap();
+        second.call(0, &second.export::<(), i32>("change").unwrap(), ()).unwrap();
         let mine = pagemaps();
         assert_eq!(mine.len(), 1);
         in_fork(|| {
@@ -498,7 +498,7 @@ fn scans_that_cease_to_work_leave_memories_to_be_rebuilt() {
     alone("resets::scans_that_cease_to_work_leave_memories_to_be_rebuilt", || {
         let engine = in_pages(|_| {});
         let (pre, _) = all(&engine);
-        let change = pre.typed::<(), i32>("change").unwrap();
+        let change = pre.export::<(), i32>("change").unwrap();
         let fresh = look(&pre, &mut pre.fresh(0).unwrap());
         refuse_scans(libc::EPERM);
         for _ in 0..3 {
