@@ -54,6 +54,13 @@ const OPTIMIZE: &[Row] = &[
     ("signals-based-traps", Kind::Switch(Config::signals_based_traps), "faults become traps"),
     ("memory-reservation", Kind::Space(Config::memory_reservation), "bytes of address space per memory"),
     ("memory-guard-size", Kind::Space(Config::memory_guard_size), "inaccessible bytes after it"),
+    ("memory-init-cow", Kind::Switch(Config::memory_init_cow), "map initial contents of memories"),
+    ("force-memory-init-memfd", Kind::Switch(Config::force_memory_init_memfd), "but never from the module's file"),
+    (
+        "memory-guaranteed-dense-image-size",
+        Kind::Space(Config::memory_guaranteed_dense_image_size),
+        "bytes of zeroes and data that a precompiled file may hold for a memory",
+    ),
     ("dirty-tracking", Kind::Tracking(TRACKING), "lines or off"),
     (
         "enable-heap-access-spectre-mitigation",

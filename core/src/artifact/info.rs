@@ -459,7 +459,7 @@ pub struct ModuleInfo {
     pub types: Vec<FuncType>,
     pub imports: Vec<Import>,
     pub exports: Vec<Export>,
-    /// Of a loaded module: indices of exports, ascending by name.
+    /// Indices of exports, ascending by name.
     pub export_order: Words,
     /// Type index of every function. Those of imports, exports and the start function were checked when the module was
     /// loaded, all others are to be checked when they are used.
@@ -554,6 +554,14 @@ impl ModuleInfo {
             EntityIndex::Table(i) => ExternType::Table(self.tables[i as usize].ty),
             EntityIndex::Global(i) => ExternType::Global(self.globals[i as usize].ty),
         }
+    }
+
+    /// Prepares for [`ModuleInfo::export`].
+    #[cfg(feature = "compile")]
+    pub fn order_exports(&mut self) {
+        let mut order: Vec<u32> = (0..self.exports.len() as u32).collect();
+        order.sort_by_key(|&index| &self.exports[index as usize].name);
+        self.export_order = Words::Owned(order);
     }
 
     /// The export of that name. There may be ten thousands.

@@ -44,7 +44,7 @@ pub fn write(compiled: &Compiled, header: &Header, tracking: DirtyTracking, dens
     contents.put(Section::TrapCodes, compiled.traps.iter().map(|t| t.code.code() as u8).collect());
     contents.put(Section::AddressEnds, words(compiled.address_map.ends.iter().copied()));
     contents.put(Section::AddressEntries, compiled.address_map.entries.to_vec());
-    contents.put(Section::ExportOrder, words(export_order(info).into_iter()));
+    contents.put(Section::ExportOrder, words(info.export_order.iter().copied()));
     contents.put(Section::Data, data);
     contents.put(Section::Image, image);
     let symbols = symbols(compiled);
@@ -57,12 +57,6 @@ pub fn write(compiled: &Compiled, header: &Header, tracking: DirtyTracking, dens
 
 fn words(list: impl Iterator<Item = u32>) -> Vec<u8> {
     list.flat_map(u32::to_le_bytes).collect()
-}
-
-fn export_order(info: &ModuleInfo) -> Vec<u32> {
-    let mut order: Vec<u32> = (0..info.exports.len() as u32).collect();
-    order.sort_by_key(|&index| &info.exports[index as usize].name);
-    order
 }
 
 /// Elements and data as the runtime needs them, and where those of each segment lie. Data that is in the image's own pages

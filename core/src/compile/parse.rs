@@ -89,6 +89,7 @@ pub(super) fn parse(wasm: &[u8], switches: Features) -> Result<(ModuleInfo, Vec<
     escaped.sort_unstable();
     escaped.dedup();
     info.element_segments.iter_mut().for_each(|segment| place_elements(&mut segment.elements, escaped));
+    info.order_exports();
     Ok((info, bodies))
 }
 

@@ -817,7 +817,8 @@ fn exports_are_found_by_name_however_many_there_are() {
             let func = instance.typed_func::<(), i32>(&mut store, name).unwrap();
             assert_eq!(func.call(&mut store, ()).unwrap(), i);
             assert!(pre.module().export_index(name).is_some());
-            assert!(instance.export(&mut store, &name[1..]).is_none_or(|_| names.contains(&name[1..].to_string())));
+            let rest: String = name.chars().skip(1).collect();
+            assert_eq!(instance.export(&mut store, &rest).is_some(), rest.is_empty() || names.contains(&rest));
             assert!(instance.export(&mut store, &format!("{name} ")).is_none());
         }
         assert!(instance.memory(&mut store, "").is_some());
