@@ -62,7 +62,9 @@ pub enum DirtyTracking {
     /// Plain stores. Pages that instances have never written are read-only; the first write to one is a fault, after which it
     /// is among those that each reset copies back. Needs [`Config::signals_based_traps`].
     Touched,
-    /// Plain stores. The system is asked which pages were written (Linux 6.7, `PAGEMAP_SCAN`).
+    /// Plain stores. The system is asked which pages were written; those are copied back, up to 16 MiB of a memory, and what
+    /// lies beyond is discarded. Needs Linux 6.7 (`PAGEMAP_SCAN`) and `/proc`, and no signal handlers. Costs system calls: some
+    /// 0.5 to 5 µs for each reset.
     Pages,
     /// Plain stores. It is not known what was written, and memories are rebuilt after each use.
     Off,

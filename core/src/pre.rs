@@ -108,10 +108,12 @@ impl<T: 'static> InstancePre<T> {
     /// # Errors
     ///
     /// `PoolExhausted` when the engine's instances are all in use; `Trap` or a host function's own error when the start
-    /// function or an active segment fails; `Os`; `Link` when an import belongs to another store.
+    /// function or an active segment fails; `Os`; `Link` when an import belongs to another store; `Poisoned` when a reset of an
+    /// instance of the store has failed.
     pub fn instantiate(&self, mut store: impl AsContextMut<Data = T>) -> Result<Instance> {
         let mut context = store.as_context_mut();
         let store = context.opaque();
+        store.cell().check_sound()?;
         if let Some(id) = self.inner.store
             && id != store.id()
         {

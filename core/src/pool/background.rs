@@ -46,7 +46,6 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    #[expect(clippy::vec_box, reason = "slots move as one pointer")]
     queue: VecDeque<Box<Slot>>,
     /// Address of the pool whose slot is being reset by the thread, or 0.
     resetting: usize,

@@ -9,6 +9,7 @@ use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use super::background::Background;
 use super::engine::EnginePool;
 use super::slot::{Slot, SlotRecipe};
 use super::thread;
@@ -107,21 +108,23 @@ impl Drop for PoolHandle {
 impl WarmPool {
     #[cold]
     fn acquire_cold(self: &Arc<Self>, home: usize) -> Result<Lease> {
-        let stolen = self.shards.iter().find_map(|shard| {
-            // A slot that is stolen carries nothing from its old shard: it was idle there.
-            shard.0.try_lock().ok()?.idle.pop()
-        });
-        let mut slot = match stolen {
-            Some(slot) => slot,
-            None => {
-                if let Err(error) = self.engine.count_slot() {
-                    // What is being reset is in use no longer than that takes.
-                    let helped = self.engine.background().is_some_and(|background| background.help());
-                    return if helped { self.acquire_cold(home) } else { Err(error) };
-                }
+        let mut slot = loop {
+            let stolen = self.shards.iter().find_map(|shard| {
+                // A slot that is stolen carries nothing from its old shard: it was idle there.
+                shard.0.try_lock().ok()?.idle.pop()
+            });
+            if let Some(slot) = stolen {
+                break slot;
+            }
+            match self.engine.count_slot() {
                 // A slot that cannot be made has not been made: the count goes back.
-                Slot::new(&self.recipe, self.engine.clone(), NonNull::from(&**self))
-                    .inspect_err(|_| self.engine.slot_gone())?
+                Ok(()) => {
+                    break Slot::new(&self.recipe, self.engine.clone(), NonNull::from(&**self))
+                        .inspect_err(|_| self.engine.slot_gone())?;
+                }
+                // What is being reset is in use no longer than that takes.
+                Err(_) if self.engine.background().is_some_and(Background::help) => {}
+                Err(error) => return Err(error),
             }
         };
         slot.home = home;

@@ -46,9 +46,6 @@ pub struct LinearMemory {
     tracking: DirtyTracking,
     /// Whether something writes that `tracking` does not see.
     exposed: AtomicBool,
-    /// What [`Pages`](DirtyTracking::Pages) remembers from one reset to the next: how many pages it has copied since it last looked
-    /// whether they are still written.
-    pub copied_pages: AtomicUsize,
     minimum_bytes: usize,
     /// The type's maximum or the engine's limit, whichever is smaller, in bytes.
     limit_bytes: usize,
@@ -71,6 +68,9 @@ struct Space {
     committed: usize,
     /// Whether the memory has moved here, or its image was copied to it, so that no part of it is mapped from its image.
     moved: bool,
+    /// What [`Pages`](DirtyTracking::Pages) remembers from one reset to the next: how much it has copied since it last looked
+    /// whether that is still written.
+    copied_bytes: u32,
 }
 
 impl Space {
@@ -84,7 +84,7 @@ impl Space {
             DirtyMap::Pointer => capacity.div_ceil(DIRTY_LINE_BYTES).next_multiple_of(page),
         };
         let reservation = Reservation::new(map_bytes + capacity + plan.guard as usize)?;
-        Ok(Space { reservation, map_bytes, marked, capacity, committed: 0, moved: false })
+        Ok(Space { reservation, map_bytes, marked, capacity, committed: 0, moved: false, copied_bytes: 0 })
     }
 
     fn base(&self) -> *mut u8 {
@@ -190,7 +190,6 @@ impl LinearMemory {
             plan,
             tracking,
             exposed: AtomicBool::new(false),
-            copied_pages: AtomicUsize::new(0),
             minimum_bytes: minimum as usize,
             limit_bytes: limit as usize,
             space: Mutex::new(space),
@@ -288,6 +287,16 @@ impl LinearMemory {
     /// Whether it has moved, so that nothing is mapped from its image until [`LinearMemory::discard`].
     pub fn has_moved(&self) -> bool {
         self.space().moved
+    }
+
+    /// How much resets by pages have copied since they last looked whether it is still written.
+    pub fn copied_bytes(&self) -> u32 {
+        self.space().copied_bytes
+    }
+
+    /// Sets [`LinearMemory::copied_bytes`].
+    pub fn set_copied_bytes(&self, bytes: u32) {
+        self.space().copied_bytes = bytes;
     }
 
     /// Throws away what was written to whole pages of the heap: they become what is mapped there.

@@ -86,6 +86,7 @@ impl SharedRecord {
 
 /// A memory that an instance defines.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // shared ones are rare
 pub enum InstanceMemory {
     /// Its definition lies in the instance's context.
     Own(LinearMemory),
