@@ -5,6 +5,8 @@ use std::collections::{HashMap, HashSet};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use foldhash::quality::RandomState;
+
 use crate::artifact::info::{ExternType, FuncType, ValType};
 use crate::artifact::layout::VmFunctionImport;
 use crate::engine::Engine;
@@ -25,7 +27,7 @@ use crate::vm::instance::ImportValue;
 /// Names to host functions and other definitions, for stores whose host data is a `T`.
 pub struct Linker<T: 'static> {
     engine: Engine,
-    definitions: HashMap<String, HashMap<String, Definition>>,
+    definitions: HashMap<String, HashMap<String, Definition, RandomState>, RandomState>,
     allow_shadowing: bool,
     _data: PhantomData<fn(T)>,
 }
@@ -55,7 +57,7 @@ impl<T: 'static> Clone for Linker<T> {
 impl<T: 'static> Linker<T> {
     /// A linker without definitions.
     pub fn new(engine: &Engine) -> Self {
-        Linker { engine: engine.clone(), definitions: HashMap::new(), allow_shadowing: false, _data: PhantomData }
+        Linker { engine: engine.clone(), definitions: HashMap::default(), allow_shadowing: false, _data: PhantomData }
     }
 
     /// The engine.
@@ -219,7 +221,7 @@ impl<T: 'static> Linker<T> {
             }
             return self.instance(store, module_name, instance);
         }
-        let pre = self.resolve(module, Some(store.as_context_mut().opaque()))?;
+        let pre = self.resolve(module, Some(store.as_context_mut().opaque()), true)?;
         for export in module.exports() {
             let ExternType::Func(ty) = export.ty else { continue };
             let (pre, name) = (pre.clone(), export.name.to_string());
@@ -335,7 +337,7 @@ impl<T: 'static> Linker<T> {
     /// a store (then [`Linker::instantiate`] is the way). `Limit` when the module needs more memory or table elements at
     /// once than the engine allows.
     pub fn instantiate_pre(&self, module: &Module) -> Result<InstancePre<T>> {
-        self.resolve(module, None)
+        self.resolve(module, None, true)
     }
 
     /// Resolves the imports and makes an instance in a store.
@@ -344,19 +346,20 @@ impl<T: 'static> Linker<T> {
     ///
     /// As for [`Linker::instantiate_pre`] and [`InstancePre::instantiate`].
     pub fn instantiate(&self, mut store: impl AsContextMut<Data = T>, module: &Module) -> Result<Instance> {
-        let pre = self.resolve(module, Some(store.as_context_mut().opaque()))?;
+        let pre = self.resolve(module, Some(store.as_context_mut().opaque()), false)?;
         pre.instantiate(store)
     }
 
-    fn resolve(&self, module: &Module, store: Option<&StoreOpaque>) -> Result<InstancePre<T>> {
+    /// Resolves all imports. `reused`: whether there may be more instances than one.
+    fn resolve(&self, module: &Module, store: Option<&StoreOpaque>, reused: bool) -> Result<InstancePre<T>> {
         if !Engine::same(module.engine(), &self.engine) {
             bail!(Link, "the module and the linker belong to different engines");
         }
-        let mut imports = Vec::new();
-        let mut keeps: Vec<Arc<dyn Any + Send + Sync>> = Vec::new();
+        let mut imports = Vec::with_capacity(module.imports().len());
+        let mut keeps: Vec<Arc<dyn Any + Send + Sync>> = Vec::with_capacity(imports.capacity());
         let mut bound = None;
         for import in module.imports() {
-            let what = format!("`{}.{}`", import.module, import.name);
+            let what = format_args!("`{}.{}`", import.module, import.name);
             let Some(definition) = self.definition(import.module, import.name) else {
                 bail!(
                     Link,
@@ -395,7 +398,7 @@ impl<T: 'static> Linker<T> {
                 }
             });
         }
-        InstancePre::new(module, imports.into(), Box::new(keeps), bound)
+        InstancePre::new(module, imports.into(), Box::new(keeps), bound, reused)
     }
 }
 

@@ -58,12 +58,13 @@ impl<T: 'static> Clone for InstancePre<T> {
 
 impl<T: 'static> InstancePre<T> {
     /// A module with one value per import, in order, that match its declared imports. `keeps` owns the host functions
-    /// among them; `store` is the store that the others belong to.
+    /// among them; `store` is the store that the others belong to. A slot is not kept when it cannot be `reused`.
     pub(crate) fn new(
         module: &Module,
         imports: Box<[ImportValue]>,
         keeps: Box<dyn std::any::Any + Send + Sync>,
         store: Option<u64>,
+        reused: bool,
     ) -> Result<Self> {
         let engine = module.engine();
         check_limits(module.info(), engine.limits())?;
@@ -77,7 +78,8 @@ impl<T: 'static> InstancePre<T> {
             paranoid: engine.config().is_paranoid(),
         };
         // Others may hold a shared memory that an instance has made: the next one needs another.
-        let keeps_slots = store.is_none() && engine.config().keeps_slots() && !defines_shared_memory(module.info());
+        let keeps_slots =
+            reused && store.is_none() && engine.config().keeps_slots() && !defines_shared_memory(module.info());
         let pool = PoolHandle::new(recipe, engine.pool().clone(), keeps_slots);
         Ok(InstancePre { inner: Arc::new(Inner { pool, module: module.clone(), store }), _data: PhantomData })
     }
@@ -389,7 +391,8 @@ pub(crate) fn missing_function(info: &ModuleInfo, name: &str) -> Error {
 }
 
 fn missing(info: &ModuleInfo, name: &str, kind: &str, is_kind: fn(EntityIndex) -> bool) -> Error {
-    let names: Vec<&str> = info.exports.iter().filter(|e| is_kind(e.entity)).map(|e| e.name.as_str()).take(8).collect();
+    let names: Vec<&str> =
+        info.exports.iter().filter(|e| is_kind(e.entity)).map(|e| info.text(e.name)).take(8).collect();
     let other = info.export(name).map_or(String::new(), |_| format!(" (`{name}` is exported, but is no {kind})"));
     match names.as_slice() {
         [] => error!(MissingExport, "no exported {kind} `{name}`{other}; the module exports no {kind}"),

@@ -377,7 +377,7 @@ fn foreign_artifacts_are_refused_by_the_field_that_differs() {
     let mut format = bytes.clone();
     format[48] = 200;
     let text = message(&format);
-    assert!(text.contains("format version 200") && text.contains("reads 1"), "{text}");
+    assert!(text.contains("format version 200") && text.contains("reads 2"), "{text}");
     assert!(Module::detect_precompiled(&format), "of any version");
 }
 
