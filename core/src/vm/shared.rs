@@ -84,6 +84,7 @@ impl SharedRecord {
 }
 
 /// A memory that an instance defines.
+#[allow(clippy::large_enum_variant, reason = "nearly all memories are of the large kind, and are made one by one")]
 #[derive(Debug)]
 pub enum InstanceMemory {
     /// Its definition lies in the instance's context.
