@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, Weak};
 
-use crate::artifact::declarations;
+use crate::artifact::declarations::Declarations;
 use crate::artifact::format::{Artifact, FORMAT, Section, Verify};
+use crate::artifact::func_types::PackedTypes;
 use crate::artifact::header::Header;
-use crate::artifact::info::{FuncType, ModuleInfo};
+use crate::artifact::info::FuncType;
 use crate::artifact::plan::MemorySettings;
 #[cfg(feature = "compile")]
 use crate::artifact::write;
@@ -172,9 +173,9 @@ impl Engine {
         self.0.types.read().unwrap_or_else(|e| e.into_inner())
     }
 
-    /// Gives a compiled module the ids of this engine instead of its own indices of types.
-    fn adopt_types(&self, info: &mut ModuleInfo) -> Result<Box<[u32]>> {
-        self.0.types.write().unwrap_or_else(|e| e.into_inner()).adopt(info)
+    /// The types of a module that is loaded, as this engine has them, and their ids.
+    fn adopt_types(&self, types: PackedTypes<'_>) -> Result<(Vec<FuncType>, Box<[u32]>)> {
+        self.0.types.write().unwrap_or_else(|e| e.into_inner()).adopt(types)
     }
 
     /// Compiles a module to the bytes of an artifact.
@@ -234,8 +235,9 @@ impl Engine {
         let tracking = self.0.header.check(artifact.section(Section::Header)?.as_slice(), Features::names)?;
         self.config().check_tracking(tracking)?;
         check_system(tracking)?;
-        let (mut info, plan) = declarations::decode(&artifact)?;
-        let type_ids = self.adopt_types(&mut info)?;
+        let declarations = Declarations::new(&artifact)?;
+        let (types, type_ids) = self.adopt_types(declarations.types()?)?;
+        let (info, plan) = declarations.decode(types, &type_ids)?;
         let images = self.0.config.images();
         let images = ImageSettings { mapped: images.cow, anonymous: images.force_memfd };
         let image = Arc::new(ModuleImage::new(&artifact, plan, images)?);

@@ -85,10 +85,11 @@ impl Instance {
     pub fn exports(&self, mut store: impl AsContextMut) -> Result<Vec<(String, Extern)>> {
         let mut context = store.as_context_mut();
         let instance = self.vm(context.opaque())?;
-        let exports = &instance.module().info.exports;
-        Ok(exports
+        let info = &instance.module().info;
+        Ok(info
+            .exports
             .iter()
-            .map(|e| (e.name.clone(), Extern::from_instance(instance, e.entity, context.opaque())))
+            .map(|e| (info.text(e.name).to_string(), Extern::from_instance(instance, e.entity, context.opaque())))
             .collect())
     }
 

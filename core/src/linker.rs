@@ -5,6 +5,8 @@ use std::collections::{HashMap, HashSet};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use foldhash::quality::RandomState;
+
 use crate::artifact::info::{ExternType, FuncType, GlobalType, ValType};
 use crate::artifact::layout::{VmFunctionImport, VmGlobal};
 use crate::engine::Engine;
@@ -25,7 +27,7 @@ use crate::vm::instance::ImportValue;
 /// Names to host functions and other definitions, for stores whose host data is a `T`.
 pub struct Linker<T: 'static> {
     engine: Engine,
-    definitions: HashMap<String, HashMap<String, Definition>>,
+    definitions: HashMap<String, HashMap<String, Definition, RandomState>, RandomState>,
     allow_shadowing: bool,
     _data: PhantomData<fn(T)>,
 }
@@ -60,7 +62,7 @@ impl<T: 'static> Clone for Linker<T> {
 impl<T: 'static> Linker<T> {
     /// A linker without definitions.
     pub fn new(engine: &Engine) -> Self {
-        Linker { engine: engine.clone(), definitions: HashMap::new(), allow_shadowing: false, _data: PhantomData }
+        Linker { engine: engine.clone(), definitions: HashMap::default(), allow_shadowing: false, _data: PhantomData }
     }
 
     /// The engine.
@@ -402,11 +404,11 @@ impl<T: 'static> Linker<T> {
         if !Engine::same(module.engine(), &self.engine) {
             bail!(Link, "the module and the linker belong to different engines");
         }
-        let mut imports = Vec::new();
-        let mut keeps: Vec<Arc<dyn Any + Send + Sync>> = Vec::new();
+        let mut imports = Vec::with_capacity(module.imports().len());
+        let mut keeps: Vec<Arc<dyn Any + Send + Sync>> = Vec::with_capacity(imports.capacity());
         let mut bound = None;
         for import in module.imports() {
-            let what = format!("`{}.{}`", import.module, import.name);
+            let what = format_args!("`{}.{}`", import.module, import.name);
             let Some(definition) = self.definition(import.module, import.name) else {
                 bail!(
                     Link,

@@ -292,13 +292,17 @@ impl Module {
     /// The imports, in order.
     pub fn imports(&self) -> impl ExactSizeIterator<Item = ImportType<'_>> {
         let info = self.info();
-        info.imports.iter().map(|i| ImportType { module: &i.module, name: &i.name, ty: info.entity_type(i.entity) })
+        info.imports.iter().map(|i| ImportType {
+            module: info.text(i.module),
+            name: info.text(i.name),
+            ty: info.entity_type(i.entity),
+        })
     }
 
     /// The exports, in order.
     pub fn exports(&self) -> impl ExactSizeIterator<Item = ExportType<'_>> {
         let info = self.info();
-        info.exports.iter().map(|e| ExportType { name: &e.name, ty: info.entity_type(e.entity) })
+        info.exports.iter().map(|e| ExportType { name: info.text(e.name), ty: info.entity_type(e.entity) })
     }
 
     /// Type of the export of that name.

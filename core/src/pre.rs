@@ -88,7 +88,8 @@ impl<T: 'static> InstancePre<T> {
             paranoid: engine.config().is_paranoid(),
         };
         // Others may hold a shared memory that an instance has made: the next one needs another.
-        let keeps_slots = store.is_none() && engine.config().keeps_slots() && !defines_shared_memory(module.info());
+        let keeps_slots =
+            !once && store.is_none() && engine.config().keeps_slots() && !defines_shared_memory(module.info());
         let pool = PoolHandle::new(recipe, engine.pool().clone(), keeps_slots);
         Ok(InstancePre { inner: Arc::new(Inner { pool, module: module.clone(), image, store }), _data: PhantomData })
     }
@@ -457,7 +458,8 @@ pub(crate) fn missing_function(info: &ModuleInfo, name: &str) -> Error {
 }
 
 fn missing(info: &ModuleInfo, name: &str, kind: &str, is_kind: fn(EntityIndex) -> bool) -> Error {
-    let names: Vec<&str> = info.exports.iter().filter(|e| is_kind(e.entity)).map(|e| e.name.as_str()).take(8).collect();
+    let names: Vec<&str> =
+        info.exports.iter().filter(|e| is_kind(e.entity)).map(|e| info.text(e.name)).take(8).collect();
     let other = info.export(name).map_or(String::new(), |_| format!(" (`{name}` is exported, but is no {kind})"));
     match names.as_slice() {
         [] => error!(MissingExport, "no exported {kind} `{name}`{other}; the module exports no {kind}"),

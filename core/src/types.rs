@@ -12,12 +12,18 @@
 //!   (type $d (func (param (ref $c))))        ((ref 2)) -> ()               3   ((ref 2)) -> ()
 //! ```
 //!
+//! Keys are bytes as in artifacts, so that types which mention no other are looked up as they lie in the file: most modules
+//! bring few types that an engine has not seen, and no type is decoded twice.
+//!
 //! Invariant: what a type mentions has a smaller id, or is itself. So there is no cycle but the one of length one.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write;
 
-use crate::artifact::info::{FuncType, HeapType, ModuleInfo, RefType, ValType};
+use foldhash::quality::RandomState;
+
+use crate::artifact::func_types::{Packed, PackedTypes, pack, unpack};
+use crate::artifact::info::{FuncType, HeapType, RefType, ValType};
 use crate::error::{Result, bail, error};
 
 /// What a type in a key mentions when it mentions itself. No id, since the registry ends before.
@@ -30,8 +36,8 @@ const SHOWN: usize = 64;
 /// The function types of an engine.
 #[derive(Default)]
 pub(crate) struct TypeRegistry {
-    /// By key: the type with [`SELF`] where it mentions itself.
-    ids: HashMap<FuncType, u32>,
+    /// By key: the packed type, with [`SELF`] where it mentions itself.
+    ids: HashMap<Box<[u8]>, u32, RandomState>,
     types: Vec<FuncType>,
 }
 
@@ -67,55 +73,62 @@ impl TypeRegistry {
         }
     }
 
-    fn intern(&mut self, key: FuncType) -> Result<u32> {
-        if let Some(&id) = self.ids.get(&key) {
-            return Ok(id);
+    fn intern(&mut self, ty: FuncType) -> Result<u32> {
+        let mut key = Vec::new();
+        pack(&ty, &mut key);
+        match self.ids.get(&*key) {
+            Some(&id) => Ok(id),
+            None => self.add(key.into(), ty),
         }
+    }
+
+    fn intern_plain(&mut self, key: &[u8]) -> Result<u32> {
+        match self.ids.get(key) {
+            Some(&id) => Ok(id),
+            None => self.add(key.into(), unpack(key)?),
+        }
+    }
+
+    #[cold]
+    fn add(&mut self, key: Box<[u8]>, ty: FuncType) -> Result<u32> {
         let id = u32::try_from(self.types.len()).ok().filter(|&id| id != SELF);
         let id = id.ok_or_else(|| error!(Limit, "the engine has too many types"))?;
-        self.types.push(match key.recursive() {
-            Some(_) => key.with_concrete(|mentioned| if mentioned == SELF { id } else { mentioned }, Some(id)),
-            None => key.clone(),
+        self.types.push(match ty.recursive() {
+            Some(_) => ty.with_concrete(|mentioned| if mentioned == SELF { id } else { mentioned }, Some(id)),
+            None => ty,
         });
         self.ids.insert(key, id);
         Ok(id)
     }
 
-    /// Gives a module that was just compiled or mapped the engine's ids: for its types, in the order of their indices, and
-    /// in all that it declares.
+    /// The types of a module that was just compiled or mapped, as this engine has them, and their ids.
     ///
     /// # Errors
     ///
-    /// `InvalidModule` when a type mentions one that comes later, which validation lets nobody do.
-    pub fn adopt(&mut self, info: &mut ModuleInfo) -> Result<Box<[u32]>> {
-        let mut ids: Vec<u32> = Vec::with_capacity(info.types.len());
-        for (index, ty) in info.types.iter().enumerate() {
-            let own = index as u32;
-            if let Some(later) = ty.mentioned().find(|&mentioned| mentioned > own) {
-                bail!(InvalidModule, "type {own} mentions type {later}, which comes after it");
-            }
-            let recursive = ty.mentioned().any(|mentioned| mentioned == own);
-            let key = ty.with_concrete(
-                |mentioned| if mentioned == own { SELF } else { ids[mentioned as usize] },
-                recursive.then_some(SELF),
-            );
-            ids.push(self.intern(key)?);
+    /// `Artifact` when a type is damaged; `InvalidModule` when one mentions one that comes later, which validation lets
+    /// nobody do.
+    pub fn adopt(&mut self, packed: PackedTypes<'_>) -> Result<(Vec<FuncType>, Box<[u32]>)> {
+        let mut ids: Vec<u32> = Vec::with_capacity(packed.len());
+        let mut types = Vec::with_capacity(packed.len());
+        for ty in packed {
+            let id = match ty? {
+                Packed::Plain(key) => self.intern_plain(key)?,
+                Packed::Other(ty) => {
+                    let own = ids.len() as u32;
+                    if let Some(later) = ty.mentioned().find(|&mentioned| mentioned > own) {
+                        bail!(InvalidModule, "type {own} mentions type {later}, which comes after it");
+                    }
+                    let recursive = ty.mentioned().any(|mentioned| mentioned == own);
+                    self.intern(ty.with_concrete(
+                        |mentioned| if mentioned == own { SELF } else { ids[mentioned as usize] },
+                        recursive.then_some(SELF),
+                    ))?
+                }
+            };
+            ids.push(id);
+            types.push(self.types[id as usize].clone());
         }
-        info.types = ids.iter().map(|&id| self.types[id as usize].clone()).collect();
-        let tables = info.tables.iter_mut().map(|table| &mut table.ty.element);
-        let globals = info.globals.iter_mut().filter_map(|global| match &mut global.ty.content {
-            ValType::Ref(ty) => Some(ty),
-            _ => None,
-        });
-        for ty in tables.chain(globals) {
-            if let HeapType::Concrete(index) = ty.heap {
-                let id = ids.get(index as usize);
-                let id =
-                    id.ok_or_else(|| error!(InvalidModule, "a declaration mentions type {index} of {}", ids.len()))?;
-                ty.heap = HeapType::Concrete(*id);
-            }
-        }
-        Ok(ids.into())
+        Ok((types, ids.into()))
     }
 
     /// These ids and all that their types mention, in turn, ascending: no type before those that it mentions.
@@ -195,16 +208,20 @@ impl Text<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::artifact::info::{GlobalDecl, GlobalType, TableDecl, TableType};
 
     fn to(id: u32) -> ValType {
         ValType::Ref(RefType { nullable: false, heap: HeapType::Concrete(id) })
     }
 
+    fn try_adopt(registry: &mut TypeRegistry, types: Vec<FuncType>) -> Result<(Vec<FuncType>, Box<[u32]>)> {
+        let mut bytes = Vec::new();
+        types.iter().for_each(|ty| pack(ty, &mut bytes));
+        registry.adopt(PackedTypes::new(&bytes, types.len())?)
+    }
+
     fn adopt(registry: &mut TypeRegistry, types: Vec<FuncType>) -> Vec<u32> {
-        let mut info = ModuleInfo { types, ..ModuleInfo::default() };
-        let ids = registry.adopt(&mut info).unwrap();
-        for (&id, ty) in ids.iter().zip(&info.types) {
+        let (types, ids) = try_adopt(registry, types).unwrap();
+        for (&id, ty) in ids.iter().zip(&types) {
             assert_eq!(registry.get(id), Some(ty));
             assert_eq!(registry.id(ty).unwrap(), id);
         }
@@ -243,19 +260,15 @@ mod tests {
     }
 
     #[test]
-    fn declarations_get_the_engines_ids() {
+    fn types_that_an_engine_knows_are_the_same_however_they_are_written() {
         let mut registry = TypeRegistry::default();
-        registry.id(&FuncType::new([ValType::F32], [])).unwrap();
-        let table = TableType::new(RefType { nullable: true, heap: HeapType::Concrete(0) }, 1, None);
-        let mut info = ModuleInfo {
-            types: vec![FuncType::new([], [])],
-            tables: vec![TableDecl { ty: table, init: None }],
-            globals: vec![GlobalDecl { ty: GlobalType { content: to(0), mutable: false }, init: None }],
-            ..ModuleInfo::default()
-        };
-        assert_eq!(*registry.adopt(&mut info).unwrap(), [1]);
-        assert_eq!(info.tables[0].ty.element.heap, HeapType::Concrete(1));
-        assert_eq!(info.globals[0].ty.content, to(1));
+        let id = registry.id(&FuncType::new([ValType::FUNCREF], [])).unwrap();
+        // As compilers of Instar write it, and with numbers of two bytes.
+        for bytes in [&[1, 6, 0, 0][..], &[0x81, 0, 6, 0x80, 0, 0]] {
+            let (types, ids) = registry.adopt(PackedTypes::new(bytes, 1).unwrap()).unwrap();
+            assert_eq!((&*ids, types[0].params()), (&[id][..], &[ValType::FUNCREF][..]));
+        }
+        assert_eq!(registry.types.len(), 1);
     }
 
     #[test]
@@ -263,9 +276,7 @@ mod tests {
         let mut registry = TypeRegistry::default();
         assert!(registry.id(&FuncType::new([to(0)], [])).is_err());
         let later = vec![FuncType::new([to(1)], []), FuncType::new([], [])];
-        assert!(registry.adopt(&mut ModuleInfo { types: later, ..ModuleInfo::default() }).is_err());
-        let globals = vec![GlobalDecl { ty: GlobalType { content: to(9), mutable: false }, init: None }];
-        assert!(registry.adopt(&mut ModuleInfo { globals, ..ModuleInfo::default() }).is_err());
+        assert!(try_adopt(&mut registry, later).is_err());
         assert_eq!(registry.show(to(9)), "(ref type 9)");
     }
 

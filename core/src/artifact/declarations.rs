@@ -2,22 +2,32 @@
 //! of its image. They are few, so they are decoded when a module is loaded; what there can be thousands of lies in tables
 //! that are read in place.
 //!
+//! ```text
+//!   number and length of the types, the types     see `func_types`
+//!   length of the names, the names                one after the other, UTF-8
+//!   all else                                      names are their lengths here
+//! ```
+//!
 //! Numbers are LEB128, lists start with their length, optional numbers with whether they are there. Each part is written by
 //! a method of [`Encoder`] and read by the method of that name of [`Decoder`].
 //!
-//! Invariant of what [`decode`] returns: every index that is not in a table lies within its list, constant expressions leave
+//! Invariant of what [`Declarations::decode`] returns: every index that is not in a table lies within its list, constant expressions leave
 //! one value, ranges lie within their sections. Decoding allocates no more than in proportion to the bytes there are.
 
 use std::ops::Range;
 
 use super::format::{Artifact, Section};
+use super::func_types::PackedTypes;
+#[cfg(feature = "compile")]
+use super::func_types::pack;
 use super::image::{Extent, ImagePlan, MemoryContents};
 use super::info::{
     ConstExpr, ConstOp, DataSegment, ElementSegment, Elements, EntityIndex, Export, FuncType, GlobalDecl, GlobalType,
-    HeapType, Import, MemoryType, ModuleInfo, RefType, SegmentMode, TableDecl, TableType, ValType,
+    HeapType, Import, MemoryType, ModuleInfo, Name, RefType, SegmentMode, TableDecl, TableType, ValType,
 };
 use super::words::{Blob, FunctionNames, Words};
 use crate::error::{Error, Result, error};
+use crate::sys::mapped::Bytes;
 
 /// Where the lists of segments lie, in words or bytes.
 pub struct Places {
@@ -34,24 +44,29 @@ fn damaged(what: &str) -> Error {
 
 // ---- writing ----
 
-#[cfg(feature = "compile")]
-#[derive(Default)]
-struct Encoder(Vec<u8>);
+pub(super) struct Encoder(pub(super) Vec<u8>);
 
 /// The declarations of a module whose segments lie at `places`.
 #[cfg(feature = "compile")]
 pub fn encode(info: &ModuleInfo, plan: &ImagePlan, places: &Places) -> Vec<u8> {
-    let mut e = Encoder::default();
-    e.flag(info.name.is_some());
-    e.text(info.name.as_deref().unwrap_or_default());
-    e.list(&info.types, |e, ty| {
-        e.list(ty.params(), |e, &t| e.val_type(t));
-        e.list(ty.results(), |e, &t| e.val_type(t));
-    });
+    let mut e = Encoder(Vec::new());
+    let mut types = Vec::new();
+    info.types.iter().for_each(|ty| pack(ty, &mut types));
+    e.number(info.types.len() as u64);
+    e.number(types.len() as u64);
+    e.0.extend(types);
+    // In the order in which they are mentioned below.
+    let imports = info.imports.iter().flat_map(|import| [import.module, import.name]);
+    let names = imports.chain(info.exports.iter().map(|export| export.name)).map(|name| info.text(name));
+    let debug_names = info.debug_sections.iter().map(|(name, _)| name.as_str());
+    let names: String = info.name.as_deref().into_iter().chain(names).chain(debug_names).collect();
+    e.number(names.len() as u64);
+    e.0.extend(names.into_bytes());
+    e.optional(info.name.as_ref().map(|name| name.len() as u64));
     e.number(info.functions.len() as u64);
     e.list(&info.imports, |e, import| {
-        e.text(&import.module);
-        e.text(&import.name);
+        e.name(info.text(import.module));
+        e.name(info.text(import.name));
         e.entity(import.entity);
     });
     e.list(&info.memories, |e, ty| e.memory_type(ty));
@@ -65,7 +80,7 @@ pub fn encode(info: &ModuleInfo, plan: &ImagePlan, places: &Places) -> Vec<u8> {
         e.optional_expression(global.init.as_ref());
     });
     e.list(&info.exports, |e, export| {
-        e.text(&export.name);
+        e.name(info.text(export.name));
         e.entity(export.entity);
     });
     e.optional(info.start.map(u64::from));
@@ -86,12 +101,11 @@ pub fn encode(info: &ModuleInfo, plan: &ImagePlan, places: &Places) -> Vec<u8> {
         }
     });
     e.list(&places.elements, |e, range| e.range(range));
-    e.list(&info.debug_sections, |e, (name, _)| e.text(name));
+    e.list(&info.debug_sections, |e, (name, _)| e.name(name));
     e.plan(plan);
     e.0
 }
 
-#[cfg(feature = "compile")]
 impl Encoder {
     fn number(&mut self, mut value: u64) {
         while value >= 0x80 {
@@ -101,32 +115,11 @@ impl Encoder {
         self.0.push(value as u8);
     }
 
-    fn flag(&mut self, flag: bool) {
-        self.number(flag.into());
-    }
-
-    fn optional(&mut self, value: Option<u64>) {
-        self.flag(value.is_some());
-        if let Some(value) = value {
-            self.number(value);
-        }
-    }
-
-    fn text(&mut self, text: &str) {
-        self.number(text.len() as u64);
-        self.0.extend_from_slice(text.as_bytes());
-    }
-
     fn list<T>(&mut self, list: &[T], mut item: impl FnMut(&mut Self, &T)) {
         self.number(list.len() as u64);
         for value in list {
             item(self, value);
         }
-    }
-
-    fn range(&mut self, range: &Range<usize>) {
-        self.number(range.start as u64);
-        self.number(range.len() as u64);
     }
 
     fn val_type(&mut self, ty: ValType) {
@@ -148,6 +141,35 @@ impl Encoder {
             HeapType::Extern => 1,
             HeapType::Concrete(index) => 2 + u64::from(index),
         });
+    }
+
+    pub(super) fn func_type(&mut self, ty: &FuncType) {
+        self.list(ty.params(), |e, &t| e.val_type(t));
+        self.list(ty.results(), |e, &t| e.val_type(t));
+    }
+}
+
+#[cfg(feature = "compile")]
+impl Encoder {
+    fn flag(&mut self, flag: bool) {
+        self.number(flag.into());
+    }
+
+    fn optional(&mut self, value: Option<u64>) {
+        self.flag(value.is_some());
+        if let Some(value) = value {
+            self.number(value);
+        }
+    }
+
+    /// A name that is the next one of the names.
+    fn name(&mut self, name: &str) {
+        self.number(name.len() as u64);
+    }
+
+    fn range(&mut self, range: &Range<usize>) {
+        self.number(range.start as u64);
+        self.number(range.len() as u64);
     }
 
     fn memory_type(&mut self, ty: &MemoryType) {
@@ -238,39 +260,110 @@ impl Encoder {
 
 // ---- reading ----
 
-struct Decoder<'a>(&'a [u8]);
+pub(super) struct Decoder<'a>(pub(super) &'a [u8]);
 
-/// The declarations of an artifact, and the plan of its image. Lists of any length are left where they are.
-///
-/// # Errors
-///
-/// `Artifact` when the invariant above does not hold.
-pub fn decode(artifact: &Artifact) -> Result<(ModuleInfo, ImagePlan)> {
-    let section = artifact.section(Section::Info)?;
-    let mut d = Decoder(section.as_slice());
-    let mut info = ModuleInfo { functions: artifact.words(Section::Types, 1)?, ..ModuleInfo::default() };
-    let named = d.flag()?;
-    let name = d.text()?;
-    info.name = named.then_some(name);
-    let mut values = Vec::new();
-    info.types = d.list(|d| {
-        values.clear();
-        d.extend(&mut values, |d| d.val_type())?;
-        let params = values.len();
-        d.extend(&mut values, |d| d.val_type())?;
-        Ok(FuncType::of_list(&values, params))
-    })?;
+/// Names that are taken one after the other.
+struct Names<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl Names<'_> {
+    fn next(&mut self, d: &mut Decoder<'_>) -> Result<Name> {
+        let end = d.size()?.checked_add(self.at).filter(|&end| self.text.is_char_boundary(end));
+        let end = end.ok_or_else(|| damaged("a name beyond their end"))?;
+        let name = Name::new(self.at, end).ok_or_else(|| damaged("too many names"))?;
+        self.at = end;
+        Ok(name)
+    }
+}
+
+/// The declarations of an artifact, of which the types come first: what else there is mentions them.
+pub struct Declarations<'a> {
+    artifact: &'a Artifact,
+    section: Bytes,
+    /// Where in the section the types are, and how many.
+    types: Range<usize>,
+    type_count: usize,
+}
+
+impl<'a> Declarations<'a> {
+    /// Those of an artifact.
+    ///
+    /// # Errors
+    ///
+    /// `Artifact` when they are damaged.
+    pub fn new(artifact: &'a Artifact) -> Result<Self> {
+        let section = artifact.section(Section::Info)?;
+        let bytes = section.as_slice();
+        let mut d = Decoder(bytes);
+        let type_count = d.size()?;
+        let len = d.bytes()?.len();
+        let end = bytes.len() - d.0.len();
+        Ok(Declarations { artifact, section, types: end - len..end, type_count })
+    }
+
+    /// The types.
+    ///
+    /// # Errors
+    ///
+    /// `Artifact` when they are damaged.
+    pub fn types(&self) -> Result<PackedTypes<'_>> {
+        PackedTypes::new(&self.section.as_slice()[self.types.clone()], self.type_count)
+    }
+
+    /// All declarations, and the plan of the image. Lists of any length are left where they are. `types` are the module's
+    /// types and `type_ids` the engine's ids of them, which are put in the place of what references mention.
+    ///
+    /// # Errors
+    ///
+    /// `Artifact` when the invariant above does not hold.
+    pub fn decode(&self, types: Vec<FuncType>, type_ids: &[u32]) -> Result<(ModuleInfo, ImagePlan)> {
+        let mut d = Decoder(&self.section.as_slice()[self.types.end..]);
+        let text = std::str::from_utf8(d.bytes()?).map_err(|_| damaged("names that are not UTF-8"))?;
+        decode(self.artifact, d, Names { text, at: 0 }, types, type_ids)
+    }
+}
+
+fn decode(
+    artifact: &Artifact,
+    mut d: Decoder<'_>,
+    mut names: Names<'_>,
+    types: Vec<FuncType>,
+    type_ids: &[u32],
+) -> Result<(ModuleInfo, ImagePlan)> {
+    let functions = artifact.words(Section::Types, 1)?;
+    let mut info = ModuleInfo { functions, types, names: names.text.to_string(), ..ModuleInfo::default() };
+    if d.flag()? {
+        let name = names.next(&mut d)?;
+        info.name = Some(info.text(name).to_string());
+    }
     if d.number()? != info.functions.len() as u64 {
         return Err(damaged("another number of functions than its table"));
     }
-    info.imports = d.list(|d| Ok(Import { module: d.text()?, name: d.text()?, entity: d.entity()? }))?;
+    info.imports = d.list(|d| Ok(Import { module: names.next(d)?, name: names.next(d)?, entity: d.entity()? }))?;
     info.memories = d.list(|d| d.memory_type())?;
-    info.tables = d.list(|d| Ok(TableDecl { ty: d.table_type()?, init: d.optional_expression()? }))?;
+    let adopt = |ty: RefType| match ty.heap {
+        HeapType::Concrete(index) => match type_ids.get(index as usize) {
+            Some(&id) => Ok(RefType { heap: HeapType::Concrete(id), ..ty }),
+            None => Err(error!(Artifact, "the artifact is damaged: type {index} of {}", type_ids.len())),
+        },
+        HeapType::Func | HeapType::Extern => Ok(ty),
+    };
+    info.tables = d.list(|d| {
+        let ty = d.table_type()?;
+        let ty = TableType { element: adopt(ty.element)?, ..ty };
+        Ok(TableDecl { ty, init: d.optional_expression()? })
+    })?;
     info.globals = d.list(|d| {
-        let ty = GlobalType { content: d.val_type()?, mutable: d.flag()? };
+        let content = match d.val_type()? {
+            ValType::Ref(ty) => ValType::Ref(adopt(ty)?),
+            number => number,
+        };
+        let ty = GlobalType { content, mutable: d.flag()? };
         Ok(GlobalDecl { ty, init: d.optional_expression()? })
     })?;
-    info.exports = d.list(|d| Ok(Export { name: d.text()?, entity: d.entity()? }))?;
+    info.exports = d.list(|d| Ok(Export { name: names.next(d)?, entity: d.entity()? }))?;
     info.start = d.optional()?.map(|i| d.index(i)).transpose()?;
     let start = d.number()?;
     info.code_section_start = d.index(start)?;
@@ -304,7 +397,8 @@ pub fn decode(artifact: &Artifact) -> Result<(ModuleInfo, ImagePlan)> {
         };
         info.element_segments.push(ElementSegment { mode, elements });
     }
-    for (i, name) in d.list(|d| d.text())?.into_iter().enumerate() {
+    for (i, name) in d.list(|d| names.next(d))?.into_iter().enumerate() {
+        let name = info.text(name).to_string();
         info.debug_sections.push((name, Blob::InPlace(artifact.debug_section(i)?)));
     }
     info.escaped_functions = artifact.words(Section::Escaped, 1)?;
@@ -375,14 +469,6 @@ fn check(info: &ModuleInfo) -> Result<()> {
         EntityIndex::Table(i) => within(i, info.tables.len(), "table"),
         EntityIndex::Global(i) => within(i, info.globals.len(), "global"),
     };
-    let reference = |ty: RefType| match ty.heap {
-        HeapType::Concrete(index) => within(index, info.types.len(), "type"),
-        HeapType::Func | HeapType::Extern => Ok(()),
-    };
-    let value = |ty: &ValType| match ty {
-        ValType::Ref(ty) => reference(*ty),
-        _ => Ok(()),
-    };
     let expression = |expression: &ConstExpr| {
         expression.iter().try_for_each(|op| match *op {
             ConstOp::GlobalGet(i) => within(i, info.globals.len(), "global"),
@@ -390,9 +476,6 @@ fn check(info: &ModuleInfo) -> Result<()> {
             _ => Ok(()),
         })
     };
-    for ty in &info.types {
-        ty.params().iter().chain(ty.results()).try_for_each(value)?;
-    }
     info.imports.iter().try_for_each(|i| entity(i.entity))?;
     info.exports.iter().try_for_each(|e| entity(e.entity))?;
     if let Some(start) = info.start {
@@ -407,11 +490,9 @@ fn check(info: &ModuleInfo) -> Result<()> {
         }
     }
     for table in &info.tables {
-        reference(table.ty.element)?;
         table.init.iter().try_for_each(expression)?;
     }
     for (i, global) in info.globals.iter().enumerate() {
-        value(&global.ty.content)?;
         if global.init.is_none() && i >= info.imported_globals as usize {
             return Err(damaged("a global without a value"));
         }
@@ -435,8 +516,18 @@ fn check(info: &ModuleInfo) -> Result<()> {
     Ok(())
 }
 
-impl Decoder<'_> {
+impl<'a> Decoder<'a> {
+    #[inline]
     fn number(&mut self) -> Result<u64> {
+        // Nearly all are less than 128.
+        if let Some((&byte @ ..0x80, rest)) = self.0.split_first() {
+            self.0 = rest;
+            return Ok(byte.into());
+        }
+        self.long_number()
+    }
+
+    fn long_number(&mut self) -> Result<u64> {
         let mut value = 0u64;
         for shift in (0..64).step_by(7) {
             let Some((&byte, rest)) = self.0.split_first() else { break };
@@ -473,11 +564,20 @@ impl Decoder<'_> {
         if self.flag()? { self.number().map(Some) } else { Ok(None) }
     }
 
-    fn text(&mut self) -> Result<String> {
+    /// So many bytes as a number says.
+    fn bytes(&mut self) -> Result<&'a [u8]> {
         let len = self.size()?;
-        let (text, rest) = self.0.split_at_checked(len).ok_or_else(|| damaged("a name beyond their end"))?;
+        let (bytes, rest) = self.0.split_at_checked(len).ok_or_else(|| damaged("bytes beyond their end"))?;
         self.0 = rest;
-        String::from_utf8(text.to_vec()).map_err(|_| damaged("a name that is not UTF-8"))
+        Ok(bytes)
+    }
+
+    /// A function type that mentions what its bytes say.
+    pub(super) fn func_type(&mut self) -> Result<FuncType> {
+        let mut values = self.list(|d| d.val_type())?;
+        let params = values.len();
+        self.extend(&mut values, |d| d.val_type())?;
+        Ok(FuncType::of_list(&values, params))
     }
 
     fn list<T>(&mut self, item: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {

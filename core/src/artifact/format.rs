@@ -291,12 +291,15 @@ fn section_table(file: &[u8]) -> Result<Box<[Range<usize>]>> {
     if count <= Section::ALL.len() {
         return Err(damaged());
     }
-    (0..count)
-        .map(|i| {
+    // No more than 16 bits can say.
+    let mut ranges = Vec::with_capacity(count);
+    for i in 0..count {
+        let range = || {
             let header = file.get(table.checked_add(i * SECTION_HEADER_BYTES)?..)?;
             let start = usize::try_from(u64_at(header, 24)?).ok()?;
             Some(start..start.checked_add(usize::try_from(u64_at(header, 32)?).ok()?)?)
-        })
-        .collect::<Option<_>>()
-        .ok_or_else(damaged)
+        };
+        ranges.push(range().ok_or_else(damaged)?);
+    }
+    Ok(ranges.into())
 }

@@ -139,7 +139,7 @@ impl std::fmt::Display for ValType {
 ///
 /// Concrete references in it are ids of one engine. Types of that engine are equal exactly if WebAssembly takes them for
 /// the same type.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FuncType {
     /// Parameters, then results.
     types: Arc<[ValType]>,
@@ -147,37 +147,6 @@ pub struct FuncType {
     /// The type's own id if it mentions itself. It tells such a type from one that mentions that type: the two have the
     /// same lists, but are not the same.
     recursive: Option<u32>,
-}
-
-impl std::hash::Hash for FuncType {
-    /// In one piece for types of ordinary length: modules bring hundreds, and loading one looks all of them up.
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        let mut bytes = [0; 64];
-        for chunk in self.types.chunks(bytes.len()) {
-            for (byte, ty) in bytes.iter_mut().zip(chunk) {
-                *byte = match ty {
-                    ValType::I32 => 0,
-                    ValType::I64 => 1,
-                    ValType::F32 => 2,
-                    ValType::F64 => 3,
-                    ValType::V128 => 4,
-                    ValType::Ref(RefType { nullable, heap }) => {
-                        let heap = match heap {
-                            HeapType::Func => 0,
-                            HeapType::Extern => 1,
-                            HeapType::Concrete(id) => {
-                                state.write_u32(*id);
-                                2
-                            }
-                        };
-                        5 + heap * 2 + u8::from(*nullable)
-                    }
-                };
-            }
-            state.write(&bytes[..chunk.len()]);
-        }
-        state.write_usize(self.params);
-    }
 }
 
 impl FuncType {
@@ -351,18 +320,32 @@ pub enum EntityIndex {
     Global(u32),
 }
 
+/// A name of an import or export: where it lies in [`ModuleInfo::names`], see [`ModuleInfo::text`].
+#[derive(Clone, Copy, Debug)]
+pub struct Name {
+    start: u32,
+    end: u32,
+}
+
+impl Name {
+    /// A name from one place in the names to another; `None` beyond 32 bits.
+    pub fn new(start: usize, end: usize) -> Option<Self> {
+        Some(Name { start: start.try_into().ok()?, end: end.try_into().ok()? })
+    }
+}
+
 /// One import, in the order of the import section. The n-th import of a kind is entity n of that kind.
 #[derive(Clone, Debug)]
 pub struct Import {
-    pub module: String,
-    pub name: String,
+    pub module: Name,
+    pub name: Name,
     pub entity: EntityIndex,
 }
 
 /// One export.
 #[derive(Clone, Debug)]
 pub struct Export {
-    pub name: String,
+    pub name: Name,
     pub entity: EntityIndex,
 }
 
@@ -457,6 +440,8 @@ pub struct ModuleInfo {
     /// From the name section.
     pub name: Option<String>,
     pub types: Vec<FuncType>,
+    /// The names of imports and exports, one after the other.
+    pub names: String,
     pub imports: Vec<Import>,
     pub exports: Vec<Export>,
     /// Indices of exports, ascending by name.
@@ -491,6 +476,19 @@ pub struct ModuleInfo {
 }
 
 impl ModuleInfo {
+    /// A name of an import or export.
+    pub fn text(&self, name: Name) -> &str {
+        &self.names[name.start as usize..name.end as usize]
+    }
+
+    /// Adds a name of an import or export. Names come from a module of less than 4 GiB.
+    #[cfg(feature = "compile")]
+    pub fn add_name(&mut self, name: &str) -> Name {
+        let start = self.names.len();
+        self.names.push_str(name);
+        Name::new(start, self.names.len()).expect("names come from a module of less than 4 GiB")
+    }
+
     /// Type of function `index`.
     pub fn func_type(&self, index: u32) -> &FuncType {
         &self.types[self.functions[index as usize] as usize]
@@ -560,14 +558,14 @@ impl ModuleInfo {
     #[cfg(feature = "compile")]
     pub fn order_exports(&mut self) {
         let mut order: Vec<u32> = (0..self.exports.len() as u32).collect();
-        order.sort_by_key(|&index| &self.exports[index as usize].name);
+        order.sort_by_key(|&index| self.text(self.exports[index as usize].name));
         self.export_order = Words::Owned(order);
     }
 
     /// The export of that name. There may be ten thousands.
     pub fn export(&self, name: &str) -> Option<EntityIndex> {
         let export = |index: u32| self.exports.get(index as usize);
-        let found = self.export_order.binary_search_by(|&i| export(i).map(|e| e.name.as_str()).cmp(&Some(name)));
+        let found = self.export_order.binary_search_by(|&i| export(i).map(|e| self.text(e.name)).cmp(&Some(name)));
         Some(export(self.export_order[found.ok()?])?.entity)
     }
 }

@@ -9,7 +9,7 @@
 //! | [`layout`] | VM structures that compiled code reads and writes |
 //! | [`format`](mod@format) | the file: sections, lengths, checksums |
 //! | [`header`] | for which version, machine and settings a file was made |
-//! | [`declarations`] | declarations as bytes |
+//! | [`declarations`] [`func_types`] | declarations as bytes; the function types among them |
 //! | [`image`] | which segments are known before instantiation |
 //! | [`words`] | lists that are read in place |
 //! | [`address_map`] | from code to wasm |
@@ -18,6 +18,7 @@ pub mod address_map;
 pub mod code;
 pub mod declarations;
 pub mod format;
+pub mod func_types;
 pub mod header;
 pub mod image;
 pub mod info;

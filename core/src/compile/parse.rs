@@ -249,7 +249,8 @@ impl Sections {
             }
             TypeRef::Tag(_) | TypeRef::FuncExact(_) => bail!(Unsupported, "import of a tag or an exact function"),
         };
-        info.imports.push(Import { module: import.module.into(), name: import.name.into(), entity });
+        let (module, name) = (info.add_name(import.module), info.add_name(import.name));
+        info.imports.push(Import { module, name, entity });
         Ok(())
     }
 
@@ -264,7 +265,8 @@ impl Sections {
             ExternalKind::Global => EntityIndex::Global(export.index),
             ExternalKind::Tag | ExternalKind::FuncExact => bail!(Unsupported, "export of a tag or an exact function"),
         };
-        self.info.exports.push(Export { name: export.name.into(), entity });
+        let name = self.info.add_name(export.name);
+        self.info.exports.push(Export { name, entity });
         Ok(())
     }
 

@@ -9,6 +9,7 @@
 //! Invariant: no page is writable once a value is made, so none is ever writable and executable at once.
 
 use std::fs::File;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
@@ -106,11 +107,18 @@ impl Mapped {
     }
 
     fn file_len(file: &File) -> Result<usize> {
-        let metadata = file.metadata()?;
-        match usize::try_from(metadata.len()) {
-            Ok(len) if len > 0 && metadata.is_file() => Ok(len),
-            Ok(0) if metadata.is_file() => bail!(Artifact, "the file is empty"),
-            _ => bail!(Os, "not an ordinary file"),
+        let mut status = MaybeUninit::<libc::stat>::uninit();
+        // SAFETY: the system fills in what it is given a place for.
+        if unsafe { libc::fstat(file.as_raw_fd(), status.as_mut_ptr()) } != 0 {
+            return Err(std::io::Error::last_os_error().into());
+        }
+        // SAFETY: filled in.
+        let status = unsafe { status.assume_init() };
+        match usize::try_from(status.st_size) {
+            _ if status.st_mode & libc::S_IFMT != libc::S_IFREG => bail!(Os, "not an ordinary file"),
+            Ok(0) => bail!(Artifact, "the file is empty"),
+            Ok(len) => Ok(len),
+            Err(_) => bail!(Os, "the file has {} bytes", status.st_size),
         }
     }
 

@@ -8,14 +8,15 @@
 //!
 //! Invariant: a `VmInstance` and everything it points to keep their addresses from creation to drop.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ffi::c_void;
+use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
 use super::builtins::BUILTINS;
 use super::memory;
-use super::module::VmModule;
+use super::module::{Functions, VmModule};
 use super::shared::InstanceMemory;
 use super::table::TableStorage;
 use crate::artifact::info::{ConstOp, GlobalType, SegmentMode};
@@ -114,10 +115,7 @@ impl VmInstance {
             .collect::<Result<Box<[_]>>>()?;
         let dropped_data = vec![false; info.data_segments.len()].into();
         let dropped_elements = vec![false; info.element_segments.len()].into();
-        let layout = context_layout(&module);
-        // SAFETY: the layout has a size of at least the header's.
-        let context = unsafe { alloc_zeroed(layout) }.cast::<VmContext>();
-        let Some(context) = NonNull::new(context) else { handle_alloc_error(layout) };
+        let context = allocate_context(&module);
         let mut instance = Box::new(VmInstance {
             context,
             module,
@@ -230,25 +228,23 @@ impl VmInstance {
         let first = self.part::<VmFuncRef>(module.layout.func_ref(0));
         mmap::populate(first.cast(), info.escaped_functions.len() * size_of::<VmFuncRef>());
         let functions = module.functions();
-        // Consecutive functions often have the same type.
-        let (mut last_type, mut entry) = (u32::MAX, std::ptr::null());
-        for (i, &index) in info.escaped_functions.iter().enumerate() {
-            let type_index = functions.type_of(index)?;
-            let (code, context) = if index < info.imported_functions {
-                // SAFETY: imports were filled before.
-                let import = unsafe { *self.part::<VmFunctionImport>(module.layout.function_import(index)) };
-                (import.code, import.context)
-            } else {
-                (functions.code_of(index)?, self.context.as_ptr().cast())
-            };
-            if type_index != last_type {
-                (last_type, entry) = (type_index, module.entry(type_index)?);
-            }
-            let type_id = module.type_ids[type_index as usize];
-            // SAFETY: the layout has room for that many references in this context, which is being built.
-            unsafe { first.add(i).write(VmFuncRef { code, context, entry, type_id }) };
+        // Ascending, so that imports come first.
+        let imported = info.escaped_functions.partition_point(|&index| index < info.imported_functions);
+        let (imports, defined) = info.escaped_functions.split_at(imported);
+        for (i, &index) in imports.iter().enumerate() {
+            let Some((entry, type_id)) = functions.type_of(index) else { return Err(functions.damage(index)) };
+            // SAFETY: imports were filled before.
+            let import = unsafe { *self.part::<VmFunctionImport>(module.layout.function_import(index)) };
+            let reference = VmFuncRef { code: import.code, context: import.context, entry, type_id };
+            // SAFETY: the layout has room for a reference to each escaped function in this context, which is being built.
+            unsafe { first.add(i).write(reference) };
         }
-        Ok(())
+        // SAFETY: the layout has room for as many references; nobody else knows of the context.
+        let rest = unsafe { std::slice::from_raw_parts_mut(first.add(imported).cast(), defined.len()) };
+        match fill_defined(rest, defined, &functions, self.context.as_ptr().cast()) {
+            None => Ok(()),
+            Some(index) => Err(functions.damage(index)),
+        }
     }
 
     fn evaluate_globals(&mut self) {
@@ -460,6 +456,40 @@ impl VmInstance {
         }
         self.segments_dirty = false;
     }
+}
+
+/// Fills in references to functions that the module defines. Gives the first function that has no code or no type.
+#[inline(never)] // nothing else in its registers
+fn fill_defined(
+    references: &mut [MaybeUninit<VmFuncRef>],
+    indices: &[u32],
+    functions: &Functions<'_>,
+    context: *mut c_void,
+) -> Option<u32> {
+    for (place, &index) in references.iter_mut().zip(indices) {
+        match (functions.type_of(index), functions.code_of(index)) {
+            (Some((entry, type_id)), Some(code)) => place.write(VmFuncRef { code, context, entry, type_id }),
+            _ => return Some(index),
+        };
+    }
+    None
+}
+
+/// A context of zeroes but for the function references. There can be thousands of those, and all of them are filled in
+/// before anybody reads one.
+fn allocate_context(module: &VmModule) -> NonNull<VmContext> {
+    let layout = context_layout(module);
+    // SAFETY: the layout has a size of at least the header's.
+    let context = unsafe { alloc(layout) };
+    let Some(context) = NonNull::new(context) else { handle_alloc_error(layout) };
+    let (start, end) = (module.layout.func_ref(0) as usize, module.layout.host_context(0) as usize);
+    debug_assert!(start <= end && end <= layout.size());
+    // SAFETY: both parts lie in what was allocated just now.
+    unsafe {
+        context.write_bytes(0, start);
+        context.add(end).write_bytes(0, layout.size() - end);
+    }
+    context.cast()
 }
 
 fn context_layout(module: &VmModule) -> Layout {

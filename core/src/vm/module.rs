@@ -1,5 +1,6 @@
 //! What all instances of a module share at run time.
 
+use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,7 +12,7 @@ use crate::artifact::info::ModuleInfo;
 use crate::artifact::layout::{ContextLayout, GlobalPlace};
 use crate::artifact::words::{Blob, Words};
 use crate::config::DirtyTracking;
-use crate::error::{Result, bail};
+use crate::error::{Error, Result, bail, error};
 
 /// A loaded module. Immutable.
 #[derive(Debug)]
@@ -37,41 +38,41 @@ pub struct VmModule {
     direct_host_calls: Words,
 }
 
-/// Tables of a module's functions.
+/// Tables of a module's functions, checked as far as can be at once.
 pub struct Functions<'a> {
     types: &'a [u32],
-    type_count: usize,
+    /// Of each type the entry trampoline, null where there is none, and the engine-wide id.
+    entries: Box<[(*const u8, u32)]>,
     imported: u32,
     ranges: &'a [[u32; 2]],
     text: &'a [u8],
 }
 
 impl Functions<'_> {
-    /// Type index of function `index`.
-    ///
-    /// # Errors
-    ///
-    /// `Artifact` when the table is damaged.
+    /// Entry trampoline and engine-wide id of the type of function `index`; `None` when the tables are damaged.
     #[inline]
-    pub fn type_of(&self, index: u32) -> Result<u32> {
-        match self.types.get(index as usize) {
-            Some(&ty) if (ty as usize) < self.type_count => Ok(ty),
-            other => bail!(Artifact, "the artifact is damaged: function {index} has type {other:?}"),
-        }
+    pub fn type_of(&self, index: u32) -> Option<(*const u8, u32)> {
+        let &ty = self.types.get(index as usize)?;
+        self.entries.get(ty as usize).copied().filter(|(entry, _)| !entry.is_null())
     }
 
-    /// Code of function `index`, which the module defines.
-    ///
-    /// # Errors
-    ///
-    /// `Artifact` when the table is damaged.
+    /// Code of function `index`, which the module defines; `None` when the tables are damaged.
     #[inline]
-    pub fn code_of(&self, index: u32) -> Result<*const u8> {
+    pub fn code_of(&self, index: u32) -> Option<*const u8> {
+        let &[start, _] = self.ranges.get(index.wrapping_sub(self.imported) as usize)?;
+        self.text.get(start as usize).map(ptr::from_ref)
+    }
+
+    /// The error of a function without type or code.
+    #[cold]
+    pub fn damage(&self, index: u32) -> Error {
+        let (ty, count) = (self.types.get(index as usize), self.entries.len());
         let range = self.ranges.get(index.wrapping_sub(self.imported) as usize);
-        match range.and_then(|&[start, _]| self.text.get(start as usize)) {
-            Some(first) => Ok(first),
-            None => bail!(Artifact, "the artifact is damaged: function {index} has its code at {range:?}"),
-        }
+        error!(
+            Artifact,
+            "the artifact is damaged: function {index} has type {ty:?} of {count}, which may lack a trampoline, and its \
+             code at {range:?}"
+        )
     }
 }
 
@@ -130,9 +131,13 @@ impl VmModule {
 
     /// Types and code of all functions, found once for many look-ups.
     pub fn functions(&self) -> Functions<'_> {
+        let entry = |&offset: &u32| match offset {
+            NO_TRAMPOLINE => ptr::null(),
+            _ => self.code.address(offset).unwrap_or(ptr::null()),
+        };
         Functions {
             types: &self.info.functions,
-            type_count: self.type_ids.len(),
+            entries: self.entries.iter().map(entry).zip(self.type_ids.iter().copied()).collect(),
             imported: self.info.imported_functions,
             ranges: self.functions.as_chunks::<2>().0,
             text: self.code.text(),
@@ -184,15 +189,6 @@ impl VmModule {
         u32::try_from(offset).ok()
     }
 
-    /// Entry trampoline for functions of type `type_index`.
-    ///
-    /// # Errors
-    ///
-    /// `Artifact` when the table is damaged.
-    pub fn entry(&self, type_index: u32) -> Result<*const u8> {
-        self.trampoline(&self.entries, type_index, "entry")
-    }
-
     /// Wasm-to-host trampoline for functions of type `type_index`: for those that take slots, or for direct ones.
     ///
     /// # Errors
@@ -200,13 +196,9 @@ impl VmModule {
     /// `Artifact` when the table is damaged.
     pub fn host_call(&self, type_index: u32, direct: bool) -> Result<*const u8> {
         let trampolines = if direct { &self.direct_host_calls } else { &self.host_calls };
-        self.trampoline(trampolines, type_index, "wasm-to-host")
-    }
-
-    fn trampoline(&self, table: &[u32], type_index: u32, what: &str) -> Result<*const u8> {
-        match table.get(type_index as usize) {
+        match trampolines.get(type_index as usize) {
             Some(&offset) if offset != NO_TRAMPOLINE => self.code.address(offset),
-            _ => bail!(Artifact, "type {type_index} has no {what} trampoline"),
+            _ => bail!(Artifact, "type {type_index} has no wasm-to-host trampoline"),
         }
     }
 

@@ -297,6 +297,16 @@ fn load_one(name: &str, scratch: &Path, repetitions: usize, entries: &mut Vec<En
     Ok(())
 }
 
+/// A file that is removed with the value.
+struct Temporary(PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // Nothing depends on it.
+        _ = std::fs::remove_file(&self.0);
+    }
+}
+
 /// Does one side's part of one measurement for a while, for a profiler.
 pub fn run_one_side(side: Side, what: &str, time: Duration) -> AnyResult<()> {
     let (verb, name) = what.split_once(' ').ok_or("say what, for instance `run lua` or `compile go`")?;
@@ -309,7 +319,13 @@ pub fn run_one_side(side: Side, what: &str, time: Duration) -> AnyResult<()> {
             let (runtime, bytes) = (runtime(side)?, wasm(name)?);
             Box::new(move || timed(|| runtime.compile(&bytes).map(|_: Box<dyn Program>| 0)))
         }
-        _ => return Err(format!("{verb:?} is neither run nor compile").into()),
+        "load" => {
+            let (artifact, loader) = runtime(side)?.artifact(&probe::add(&wasm(name)?)?)?;
+            let file = Temporary(std::env::temp_dir().join(format!("instar-bench-{}.cwasm", std::process::id())));
+            std::fs::write(&file.0, artifact)?;
+            Box::new(move || timed(|| Ok(loader(&file.0)? as u64)))
+        }
+        _ => return Err(format!("{verb:?} is neither run, compile nor load").into()),
     };
     let start = Instant::now();
     let (mut count, mut used) = (0u32, Duration::ZERO);
