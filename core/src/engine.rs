@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, Weak};
 
+use crate::adapt;
 use crate::artifact::declarations;
 use crate::artifact::format::{Artifact, FORMAT, Section, Verify};
 use crate::artifact::header::Header;
@@ -18,8 +19,10 @@ use crate::config::{Config, Features};
 use crate::error::Result;
 use crate::image::InstanceImage;
 use crate::pool::cell::{CellSettings, StoreCell};
-use crate::pool::engine::EnginePool;
+use crate::pool::engine::{EnginePool, PoolSettings};
+use crate::pool::metrics::PoolMetrics;
 use crate::profile;
+use crate::sys::limits;
 use crate::sys::mapped::{Bytes, Mapped};
 use crate::types::TypeRegistry;
 use crate::vm::instance::InstanceLimits;
@@ -68,10 +71,19 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// `Config` when the configuration contradicts itself or the machine cannot do it; `Os` when the system refuses the
-    /// signal handlers, or the profiler's file cannot be written.
+    /// `Config` when the configuration contradicts itself or the machine cannot do it, or has less of something than was set;
+    /// `Os` when the system refuses the signal handlers, or the profiler's file cannot be written.
     pub fn new(config: &Config) -> Result<Self> {
         config.check()?;
+        let sizes = adapt::fit(&config.wishes(), &limits::probe())?;
+        if !sizes.notes.is_empty() {
+            log::warn!("the engine takes less than its default: {}", sizes.notes.join("; "));
+        }
+        let config = &{
+            let mut adapted = config.clone();
+            adapted.adapt(&sizes);
+            adapted
+        };
         if config.tunables().signals_based_traps {
             unwind::install()?;
         }
@@ -85,6 +97,12 @@ impl Engine {
         let tunables = config.tunables();
         let header = Header::new(&cpu, tunables.features.bits(), tunables.settings());
         let cells = CellSettings { max_wasm_stack: config.wasm_stack_bytes(), backtraces: config.takes_backtraces() };
+        let pool = PoolSettings {
+            max_slots: config.instance_limit(),
+            wait: config.pool_wait_time(),
+            idle_bytes: sizes.idle_bytes,
+            cells,
+        };
         Ok(Engine(Arc::new_cyclic(|owner: &Weak<Inner>| {
             let owner: Weak<dyn Any + Send + Sync> = owner.clone();
             Inner {
@@ -94,7 +112,7 @@ impl Engine {
                 header,
                 types: RwLock::default(),
                 synthetic: Mutex::default(),
-                pool: EnginePool::new(config.instance_limit(), cells, owner),
+                pool: EnginePool::new(pool, owner),
             }
         })))
     }
@@ -102,6 +120,12 @@ impl Engine {
     /// Number of instances that are alive now.
     pub fn live_instances(&self) -> usize {
         self.0.pool.live()
+    }
+
+    /// What the pools have now, and what they have done since the engine was made. Takes a lock of each thread's part of each
+    /// pool in turn: for monitoring, not for each request.
+    pub fn pool_metrics(&self) -> PoolMetrics {
+        self.0.pool.metrics()
     }
 
     pub(crate) fn config(&self) -> &Config {

@@ -79,6 +79,11 @@ impl MemoryImage {
         Ok(Some(MemoryImage { extents: extents.into(), file: Arc::new(file) }))
     }
 
+    /// Bytes of the image, in whole pages.
+    pub fn bytes(&self) -> usize {
+        self.extents.iter().map(|extent| extent.at.len()).sum()
+    }
+
     /// Maps the image into a fresh memory, copy-on-write.
     pub fn map(&self, memory: &LinearMemory) -> Result<()> {
         self.extents.iter().try_for_each(|extent| self.file.map(memory, extent.at.clone(), extent.offset))

@@ -4,13 +4,15 @@
 //! imported globals, segments into imported memories and tables, segments that do not fit) is left to
 //! [`InstanceImage::dynamic_elements`] and [`InstanceImage::dynamic_data`], which run per instance, in the spec's order.
 
+mod log;
 mod memory;
 mod reset;
 
 use std::sync::{Arc, Mutex, OnceLock};
 
+pub use log::{PageSet, ResetLog};
 pub use memory::MemoryImage;
-pub use reset::{GlobalsImage, check, prepare, reset};
+pub use reset::{GlobalsImage, check, give_back, prepare, reset};
 
 use self::memory::ImageFile;
 use crate::artifact::format::{Artifact, Section};

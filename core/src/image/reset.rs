@@ -16,7 +16,7 @@
 use std::ops::Range;
 use std::ptr;
 
-use super::{InstanceImage, MemoryImage};
+use super::{InstanceImage, MemoryImage, ResetLog};
 use crate::artifact::info::{Elements, ModuleInfo};
 use crate::artifact::layout::{DIRTY_LINE_BYTES, DIRTY_SPILL_BYTES, MEMORY32_MAX_BYTES, VmGlobal, VmMemory};
 use crate::error::{Result, bail};
@@ -102,7 +102,13 @@ fn apply_elements(instance: &mut VmInstance, image: &InstanceImage, index: usize
 /// # Safety
 ///
 /// Nobody runs in the instance; `image` and `globals` are those it was prepared with.
-pub unsafe fn reset(instance: &mut VmInstance, image: &InstanceImage, globals: &GlobalsImage) -> Result<()> {
+pub unsafe fn reset(
+    instance: &mut VmInstance,
+    image: &InstanceImage,
+    globals: &GlobalsImage,
+    log: &mut ResetLog,
+) -> Result<()> {
+    log.begin();
     if !globals.0.is_empty() {
         // SAFETY: the block has as many globals as its image, and nobody runs in the instance.
         unsafe {
@@ -119,15 +125,43 @@ pub unsafe fn reset(instance: &mut VmInstance, image: &InstanceImage, globals: &
         let definition = instance.memory(imported_memories + i as u32);
         let InstanceMemory::Own(memory) = &instance.memories()[i] else { bail!(Bug, "{SHARED}") };
         // SAFETY: the definition of a memory that this instance defines.
-        unsafe { reset_memory(memory, &*definition, memory_image.as_ref())? };
+        unsafe { reset_memory(memory, &*definition, memory_image.as_ref(), (i, log))? };
     }
     for i in 0..image.plan.tables.len() {
         let definition = instance.table(imported_tables + i as u32);
         // SAFETY: the definition of a table that this instance defines.
         if unsafe { (*definition).dirty } != 0 {
             reset_table(instance, image, i);
+            log.table_changed();
         }
     }
+    Ok(())
+}
+
+/// Gives the system back what an instance that equals its image holds beyond what it needs: pages of memories that were
+/// written, spare room of tables. It equals its image after it.
+///
+/// # Errors
+///
+/// `Os` when the system refuses. The instance must not be used any more then.
+///
+/// # Safety
+///
+/// As for [`reset`], which was called before.
+pub unsafe fn give_back(instance: &mut VmInstance, image: &InstanceImage, log: &mut ResetLog) -> Result<()> {
+    for (i, memory_image) in image.memories().iter().enumerate() {
+        let InstanceMemory::Own(memory) = &instance.memories()[i] else { bail!(Bug, "{SHARED}") };
+        rebuild(memory, memory_image.as_ref())?;
+        log.discarded(i);
+    }
+    for i in 0..image.plan.tables.len() {
+        instance.table_storage(i).release_spare();
+        let fresh = instance.table_storage(i).definition();
+        let place = instance.table(instance.module().info.imported_tables + i as u32);
+        // SAFETY: the definition of a table that this instance defines.
+        unsafe { place.write(fresh) };
+    }
+    log.table_changed();
     Ok(())
 }
 
@@ -147,18 +181,31 @@ fn reset_table(instance: &mut VmInstance, image: &InstanceImage, index: usize) {
 ///
 /// Nobody uses the memory; `definition` is its own.
 #[inline]
-unsafe fn reset_memory(memory: &LinearMemory, definition: &VmMemory, image: Option<&MemoryImage>) -> Result<()> {
+unsafe fn reset_memory(
+    memory: &LinearMemory,
+    definition: &VmMemory,
+    image: Option<&MemoryImage>,
+    (index, log): (usize, &mut ResetLog),
+) -> Result<()> {
     match dirty_map(definition) {
         Some(map) if definition.length() <= SCANNED_MAX_BYTES => {
             // SAFETY: the map is accessible for every line of the memory, and nobody else uses it.
             let map = unsafe { &mut *map };
-            // SAFETY: runs are lines of the memory.
-            for_each_run(map, |run| unsafe { restore(definition, run, image) });
+            for_each_run(map, |run| {
+                let lines = run.len();
+                // SAFETY: runs are lines of the memory.
+                log.restored(index, lines, unsafe { restore(definition, run, image) });
+            });
         }
-        _ => rebuild(memory, image)?,
+        _ => {
+            rebuild(memory, image)?;
+            log.discarded(index);
+        }
     }
     if definition.length() > memory.minimum_bytes() {
         memory.shrink_to_minimum(definition)?;
+        // It can only have moved as it grew.
+        log.moved(index, memory.moved_bytes(image.map_or(0, MemoryImage::bytes)));
     }
     Ok(())
 }
@@ -210,13 +257,13 @@ fn runs_of_words(words: &mut [u64], line: usize, found: &mut impl FnMut(Range<us
     }
 }
 
-/// Restores a run of lines and what a store at its end may have spilled beyond.
+/// Restores a run of lines and what a store at its end may have spilled beyond. Gives the range of bytes that it has written.
 ///
 /// # Safety
 ///
 /// The lines lie in the memory, which nobody uses.
 #[inline]
-unsafe fn restore(definition: &VmMemory, lines: Range<usize>, image: Option<&MemoryImage>) {
+unsafe fn restore(definition: &VmMemory, lines: Range<usize>, image: Option<&MemoryImage>) -> Range<usize> {
     let start = lines.start * DIRTY_LINE_BYTES;
     let end = (lines.end * DIRTY_LINE_BYTES + DIRTY_SPILL_BYTES - 1).min(definition.length());
     let piece = |range: Range<usize>, bytes: Option<&[u8]>| {
@@ -233,6 +280,7 @@ unsafe fn restore(definition: &VmMemory, lines: Range<usize>, image: Option<&Mem
         Some(image) => image.pieces(start..end, piece),
         None => piece(start..end, None),
     }
+    start..end
 }
 
 /// Compares an instance with its image, byte by byte.

@@ -1,6 +1,7 @@
 //! The only place that talks to the operating system.
 
 pub mod cpu;
+pub mod limits;
 pub mod mapped;
 pub mod mmap;
 pub mod profile;

@@ -2,12 +2,14 @@
 
 use std::ffi::c_void;
 use std::ptr;
+use std::sync::Arc;
 
 use super::limiter::{self, Growth, Resource};
+use super::total::Total;
 use crate::artifact::info::TableType;
 use crate::artifact::layout::{VmStore, VmTable};
 use crate::error::{Result, TrapCode, error};
-use crate::sys::mmap;
+use crate::sys::{limits, mmap};
 
 /// The runtime's record of a table that some instance defines. Its [`VmTable`] lies in that instance's context.
 #[derive(Debug)]
@@ -16,6 +18,8 @@ pub struct TableStorage {
     ty: TableType,
     /// The type's maximum or the engine's limit, whichever is smaller.
     limit: u64,
+    /// What the instance's tables have together, if there are several.
+    together: Option<Arc<Total>>,
 }
 
 impl TableStorage {
@@ -29,10 +33,16 @@ impl TableStorage {
         let len = usize::try_from(ty.minimum).unwrap_or(usize::MAX);
         elements
             .try_reserve_exact(len)
-            .map_err(|_| error!(Limit, "no memory for a table of {} elements", ty.minimum))?;
+            .map_err(|_| limits::exhaustion(error!(Limit, "no memory for a table of {} elements", ty.minimum)))?;
         mmap::populate(elements.as_mut_ptr().cast(), len * size_of::<u64>());
         elements.resize(len, 0);
-        Ok(TableStorage { elements, ty, limit: ty.maximum_elements().min(limit) })
+        Ok(TableStorage { elements, ty, limit: ty.maximum_elements().min(limit), together: None })
+    }
+
+    /// Makes the table one of several, for the sum of which there is a limit.
+    pub fn join(&mut self, total: &Arc<Total>) {
+        total.add(self.elements.len() as u64);
+        self.together = Some(total.clone());
     }
 
     /// The declared type.
@@ -55,9 +65,23 @@ impl TableStorage {
         &mut self.elements
     }
 
+    /// Bytes that it takes, the room to grow in included.
+    pub fn bytes(&self) -> usize {
+        self.elements.capacity() * size_of::<u64>()
+    }
+
+    /// Gives back room beyond the current size. The definition must be made anew after it.
+    pub fn release_spare(&mut self) {
+        self.elements.shrink_to_fit();
+    }
+
     /// Back to the size of a fresh table.
     pub fn shrink_to_minimum(&mut self) {
-        self.elements.truncate(self.ty.minimum as usize);
+        let minimum = self.ty.minimum as usize;
+        if let Some(together) = &self.together {
+            together.subtract((self.elements.len() - minimum) as u64);
+        }
+        self.elements.truncate(minimum);
     }
 }
 
@@ -165,8 +189,16 @@ unsafe fn extend(definition: &mut VmTable, delta: u64, value: u64) -> Option<u64
     let storage = unsafe { owner(definition) };
     let old = definition.length as u64;
     let new = old.checked_add(delta)?;
-    if new > storage.limit || storage.elements.try_reserve((new - old) as usize).is_err() {
+    if new > storage.limit {
         return None;
+    }
+    let added = match &storage.together {
+        Some(together) => Some(together.try_add(delta)?),
+        None => None,
+    };
+    storage.elements.try_reserve(delta as usize).ok()?;
+    if let Some(added) = added {
+        added.keep();
     }
     storage.elements.resize(new as usize, value);
     if delta > 0 {
