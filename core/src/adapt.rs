@@ -4,6 +4,7 @@
 //! whose code checks bounds. What he has set is an error when it cannot be had.
 
 use crate::artifact::layout::{DIRTY_LINE_BYTES, DIRTY_MAP_BYTES, MEMORY32_MAX_BYTES};
+use crate::config::{Sizes, Wanted, Wishes};
 use crate::error::{Result, bail};
 use crate::sys::limits::{Bytes, Machine};
 
@@ -15,35 +16,6 @@ const MAPPINGS: u64 = 5;
 /// Reservations that are chosen here lie between these.
 const SMALL: u64 = 1 << 20;
 const LARGE: u64 = 1 << 30;
-
-/// A value, and whether the user has set it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wanted<V> {
-    pub value: V,
-    pub set: bool,
-}
-
-/// What a configuration asks for.
-#[derive(Clone, Copy, Debug)]
-pub struct Wishes {
-    pub max_instances: Wanted<usize>,
-    /// Address space of a memory in bytes.
-    pub reservation: Wanted<u64>,
-    pub guard: Wanted<u64>,
-    /// What idle slots may keep resident, in bytes.
-    pub idle_bytes: Option<u64>,
-}
-
-/// What an engine gets.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sizes {
-    pub max_instances: usize,
-    pub reservation: u64,
-    pub guard: u64,
-    pub idle_bytes: u64,
-    /// What has been shrunk and why, for the log.
-    pub notes: Vec<String>,
-}
 
 /// Address space that a memory takes.
 fn memory_bytes(reservation: u64, guard: u64) -> u64 {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::adapt::{Sizes, Wanted, Wishes};
 use crate::error::{Result, bail};
 
 /// Sizes of address space in a configuration are at most this in bytes, so that sums of them fit any that we run in.
@@ -264,6 +263,35 @@ impl Tunables {
         }
         Ok(())
     }
+}
+
+/// A value, and whether the user has set it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted<V> {
+    pub value: V,
+    pub set: bool,
+}
+
+/// What a configuration asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wishes {
+    pub max_instances: Wanted<usize>,
+    /// Address space of a memory in bytes.
+    pub reservation: Wanted<u64>,
+    pub guard: Wanted<u64>,
+    /// What idle slots may keep resident, in bytes.
+    pub idle_bytes: Option<u64>,
+}
+
+/// What an engine gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    pub max_instances: usize,
+    pub reservation: u64,
+    pub guard: u64,
+    pub idle_bytes: u64,
+    /// What has been shrunk and why, for the log.
+    pub notes: Vec<String>,
 }
 
 /// Configuration of an [`Engine`](crate::Engine). The default is the fast path.

@@ -149,6 +149,11 @@ impl Engine {
         Arc::ptr_eq(&a.0, &b.0)
     }
 
+    /// Whether a cell is one of this engine. Touches no count of references.
+    pub(crate) fn owns(&self, cell: &StoreCell) -> bool {
+        std::ptr::addr_eq(cell.engine().as_ptr(), Arc::as_ptr(&self.0))
+    }
+
     /// The engine of an open cell.
     pub(crate) fn from_cell(cell: &StoreCell) -> Engine {
         let inner = cell.engine().upgrade().and_then(|any| any.downcast::<Inner>().ok());

@@ -112,7 +112,7 @@ impl<T: 'static> InstancePre<T> {
         {
             bail!(Link, "an import belongs to another store than the one to instantiate in");
         }
-        if !Engine::same(&store.engine(), self.engine()) {
+        if !self.engine().owns(store.cell()) {
             bail!(Link, "the module and the store belong to different engines");
         }
         ask_limiter(store.cell_mut(), self.module().info())?;
@@ -192,6 +192,20 @@ impl<T: 'static> InstancePre<T> {
     {
         SharedInstance::<T>::close_abandoned(self.engine());
         Ok(SharedInstance::new(self.fresh(data)?, self.engine()))
+    }
+
+    /// Like [`InstancePre::shared`], as the two numbers of [`SharedInstance::into_raw`]. Nothing that threads share is written
+    /// for it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`InstancePre::instantiate`].
+    pub fn shared_raw(&self, data: T) -> Result<(u64, u64)>
+    where
+        T: Send,
+    {
+        SharedInstance::<T>::close_abandoned(self.engine());
+        Ok(SharedInstance::open_raw(self.fresh(data)?))
     }
 
     fn image(&self) -> &InstanceImage {

@@ -34,13 +34,14 @@ unsafe impl<T: Send> Sync for SharedInstance<T> {}
 
 impl<T: Send + 'static> SharedInstance<T> {
     pub(crate) fn new(instance: OwnedInstance<T>, engine: &Engine) -> Self {
-        let cell = instance.park();
-        // SAFETY: the cell lives as long as the engine.
-        let id = unsafe {
-            cell.as_ref().set_shared();
-            cell.as_ref().id()
-        };
+        let (cell, id) = park(instance);
         SharedInstance { cell, id, engine: engine.clone(), _data: PhantomData }
+    }
+
+    /// The two numbers of an instance that is shared from now on.
+    pub(crate) fn open_raw(instance: OwnedInstance<T>) -> (u64, u64) {
+        let (cell, id) = park(instance);
+        (cell.as_ptr() as u64, id)
     }
 
     /// Takes the instance for this thread until the claim is dropped.
@@ -226,6 +227,15 @@ fn close_until_done(engine: &Engine) {
             return;
         }
     }
+}
+
+/// Leaves an instance in its cell, to be claimed for each use.
+fn park<T: 'static>(instance: OwnedInstance<T>) -> (NonNull<StoreCell>, u64) {
+    let cell = instance.park();
+    // SAFETY: the cell lives as long as the engine, which its open slot keeps alive.
+    let open = unsafe { cell.as_ref() };
+    open.set_shared();
+    (cell, open.id())
 }
 
 fn raw_cell(cell: u64) -> Result<NonNull<StoreCell>> {

@@ -19,7 +19,7 @@ fn enter(pre: &InstancePre<u64>, cell: u64, id: u64) -> Result<Claim<'_, u64>> {
 pub fn pre_instantiate(pre: u64, data: u64, out_cell: u64, out_id: u64) -> u64 {
     report(|| {
         let (out_cell, out_id) = (Out::new("out_cell", out_cell)?, Out::new("out_id", out_id)?);
-        let (cell, id) = PRES.with(pre, |entry| entry.count_in(pre, |pre| Ok(pre.shared(data)?.into_raw())))?;
+        let (cell, id) = PRES.with(pre, |entry| entry.count_in(pre, |pre| pre.shared_raw(data)))?;
         out_cell.write(cell);
         out_id.write(id);
         Ok(())

@@ -85,6 +85,7 @@ impl SharedRecord {
 
 /// A memory that an instance defines.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "nearly all are `Own`, and each reset looks at them")]
 pub enum InstanceMemory {
     /// Its definition lies in the instance's context.
     Own(LinearMemory),

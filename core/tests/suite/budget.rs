@@ -159,18 +159,22 @@ fn hammered_by_threads_the_budget_holds_and_nobody_sees_anything_but_the_image()
         }
         let (engine, stop) = (&engine, &stop);
         scope.spawn(move || {
-            let end = Instant::now() + Duration::from_millis(1500);
-            while Instant::now() < end {
+            let end = Instant::now() + Duration::from_secs(60);
+            loop {
                 // Releases that are going on may each be one slot ahead of their trim.
                 let metrics = engine.pool_metrics();
-                assert!(metrics.idle_resident_bytes <= (3 << 20) + 10 * (2 << 20), "{metrics:?}");
+                let held = metrics.idle_resident_bytes <= (3 << 20) + 10 * (2 << 20);
+                if !held || metrics.resets > 300 || Instant::now() > end {
+                    stop.store(true, Ordering::Relaxed);
+                    assert!(held, "{metrics:?}");
+                    break;
+                }
                 std::thread::sleep(Duration::from_millis(5));
             }
-            stop.store(true, Ordering::Relaxed);
         });
     });
     let metrics = engine.pool_metrics();
     assert!(metrics.idle_resident_bytes <= 3 << 20, "{metrics:?}");
     assert_eq!((metrics.live, engine.live_instances(), metrics.failed_resets), (0, 0, 0));
-    assert!(metrics.resets > 100 && (metrics.trims > 10 || metrics.lines_reset == 0), "too tame: {metrics:?}");
+    assert!(metrics.resets > 300 && (metrics.trims > 10 || metrics.lines_reset == 0), "too tame: {metrics:?}");
 }
