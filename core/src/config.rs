@@ -1,5 +1,7 @@
 //! [`Config`]: what an engine is built from. Checked in one place, `Engine::new`.
 
+use std::time::Duration;
+
 use crate::error::{Result, bail};
 
 /// Sizes of address space in a configuration are at most this in bytes, so that sums of them fit any that we run in.
@@ -285,6 +287,35 @@ impl Tunables {
     }
 }
 
+/// A value, and whether the user has set it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted<V> {
+    pub value: V,
+    pub set: bool,
+}
+
+/// What a configuration asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wishes {
+    pub max_instances: Wanted<usize>,
+    /// Address space of a memory in bytes.
+    pub reservation: Wanted<u64>,
+    pub guard: Wanted<u64>,
+    /// What idle slots may keep resident, in bytes.
+    pub idle_bytes: Option<u64>,
+}
+
+/// What an engine gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    pub max_instances: usize,
+    pub reservation: u64,
+    pub guard: u64,
+    pub idle_bytes: u64,
+    /// What has been shrunk and why, for the log.
+    pub notes: Vec<String>,
+}
+
 /// Configuration of an [`Engine`](crate::Engine). The default is the fast path.
 ///
 /// Nothing is checked here: [`Engine::new`](crate::Engine::new) says what is out of range or contradicts what. What changes
@@ -312,6 +343,12 @@ pub struct Config {
     max_memory_pages: u64,
     max_table_elements: u64,
     images: Images,
+    max_memories_per_module: usize,
+    max_tables_per_module: usize,
+    /// `None` for a quarter of the memory that there is.
+    max_idle_resident_bytes: Option<u64>,
+    pool_wait: Duration,
+    set: Set,
     seal_artifacts: bool,
     background_reset: Option<usize>,
     paranoid: bool,
@@ -327,6 +364,14 @@ pub(crate) struct Images {
     pub dense_bytes: u64,
 }
 
+/// Which sizes the user has set. Others give way where the machine has less.
+#[derive(Clone, Copy, Debug, Default)]
+struct Set {
+    max_instances: bool,
+    memory_reservation: bool,
+    memory_guard_size: bool,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -337,6 +382,11 @@ impl Default for Config {
             max_memory_pages: 65_536,
             max_table_elements: 1_000_000,
             images: Images { cow: true, force_memfd: false, dense_bytes: 64 << 10 },
+            max_memories_per_module: 100,
+            max_tables_per_module: 100,
+            max_idle_resident_bytes: None,
+            pool_wait: Duration::ZERO,
+            set: Set::default(),
             seal_artifacts: false,
             background_reset: None,
             paranoid: false,
@@ -355,9 +405,24 @@ impl Config {
 
 /// Limits of each instance, memory and table. [`Store::limiter`](crate::Store::limiter) sets limits of one store.
 impl Config {
-    /// How many instances may be alive at a time in the engine. Default 10 000; at least 1.
+    /// How many instances may be alive at a time in the engine; at least 1. Default 10 000, or as many as address space
+    /// (`ulimit -v`) and mappings (`vm.max_map_count`) allow, which is logged then. A number that was set and is more than they
+    /// allow is an error of [`Engine::new`](crate::Engine::new); `usize::MAX` is as many as there can be.
     pub fn max_instances(&mut self, count: usize) -> &mut Self {
         self.max_instances = count;
+        self.set.max_instances = true;
+        self
+    }
+
+    /// How many memories a module may define (those it imports are not counted). Default 100, which is also the most.
+    pub fn max_memories_per_module(&mut self, count: usize) -> &mut Self {
+        self.max_memories_per_module = count;
+        self
+    }
+
+    /// How many tables a module may define (those it imports are not counted). Default 100, which is also the most.
+    pub fn max_tables_per_module(&mut self, count: usize) -> &mut Self {
+        self.max_tables_per_module = count;
         self
     }
 
@@ -384,6 +449,24 @@ impl Config {
 
 /// How instances are made and undone.
 impl Config {
+    /// How long an instantiation waits for another instance to be closed when all
+    /// [`max_instances`](Config::max_instances) are in use: first come, first served. Default zero, which gives an error at
+    /// once. [`InstancePre::waiting`](crate::InstancePre::waiting) chooses for single instantiations.
+    pub fn pool_wait(&mut self, timeout: Duration) -> &mut Self {
+        self.pool_wait = timeout;
+        self
+    }
+
+    /// Memory that idle warm slots of all modules may keep, in bytes: pages that earlier instances have written, tables,
+    /// contexts. When they hold more, those that were used least recently give back first: their pages, and if that is not
+    /// enough, the slots themselves. Default a quarter of the memory that the process may use, as the machine and its control
+    /// group say. With 0 no slot stays; `u64::MAX` is no limit. More than there is of memory is an error of
+    /// [`Engine::new`](crate::Engine::new).
+    pub fn max_idle_resident_bytes(&mut self, bytes: u64) -> &mut Self {
+        self.max_idle_resident_bytes = Some(bytes);
+        self
+    }
+
     /// Where instances live. Default [`InstanceAllocationStrategy::Pooling`].
     pub fn allocation_strategy(&mut self, strategy: InstanceAllocationStrategy) -> &mut Self {
         self.allocation_strategy = strategy;
@@ -477,7 +560,11 @@ impl Config {
     /// Address space that each memory reserves, in bytes, rounded up to 64 KiB. Default 4 GiB, at most 64 TiB. With 4 GiB
     /// or more, accesses to memories with 32-bit addresses and pages of 64 KiB need no check; with less, compiled code
     /// checks bounds. A memory that outgrows its reservation moves to a larger one, which copies it.
+    ///
+    /// Where address space is limited (`ulimit -v`) to less than a fair number of instances needs, the default is smaller, which
+    /// is logged. Precompiled modules made with another reservation do not fit such an engine.
     pub fn memory_reservation(&mut self, bytes: u64) -> &mut Self {
+        self.set.memory_reservation = true;
         self.tunables.memory_reservation = bytes;
         self
     }
@@ -485,6 +572,7 @@ impl Config {
     /// Inaccessible bytes after each memory's reservation, rounded up to 64 KiB. Default 32 MiB, at most 64 TiB together
     /// with the reservation. Constant offsets below it need no check of their own.
     pub fn memory_guard_size(&mut self, bytes: u64) -> &mut Self {
+        self.set.memory_guard_size = true;
         self.tunables.memory_guard_size = bytes;
         self
     }
@@ -595,8 +683,39 @@ impl Config {
         self.wasm_backtrace
     }
 
+    /// What is asked of the machine.
+    pub(crate) fn wishes(&self) -> Wishes {
+        let wanted = |value, set| Wanted { value, set };
+        Wishes {
+            max_instances: Wanted { value: self.max_instances, set: self.set.max_instances },
+            reservation: wanted(self.tunables.memory_reservation, self.set.memory_reservation),
+            guard: wanted(self.tunables.memory_guard_size, self.set.memory_guard_size),
+            idle_bytes: self.max_idle_resident_bytes,
+        }
+    }
+
+    /// Takes what the machine gives.
+    pub(crate) fn adapt(&mut self, sizes: &Sizes) {
+        self.max_instances = sizes.max_instances;
+        self.tunables.memory_reservation = sizes.reservation;
+        self.tunables.memory_guard_size = sizes.guard;
+        self.max_idle_resident_bytes = Some(sizes.idle_bytes);
+    }
+
     pub(crate) fn instance_limit(&self) -> usize {
         self.max_instances
+    }
+
+    pub(crate) fn pool_wait_time(&self) -> Duration {
+        self.pool_wait
+    }
+
+    pub(crate) fn memories_limit(&self) -> usize {
+        self.max_memories_per_module
+    }
+
+    pub(crate) fn tables_limit(&self) -> usize {
+        self.max_tables_per_module
     }
 
     pub(crate) fn memory_limit_bytes(&self) -> u64 {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, Weak};
 
+use crate::adapt;
 use crate::artifact::declarations::Declarations;
 use crate::artifact::format::{Artifact, FORMAT, Section, Verify};
 use crate::artifact::func_types::PackedTypes;
@@ -19,10 +20,11 @@ use crate::config::{Config, DirtyTracking, Features};
 use crate::error::Result;
 use crate::image::{ImageSettings, ModuleImage};
 use crate::module::ModuleOptions;
-use crate::pool::background::Background;
 use crate::pool::cell::{CellSettings, StoreCell};
-use crate::pool::engine::EnginePool;
+use crate::pool::engine::{EnginePool, PoolSettings};
+use crate::pool::metrics::PoolMetrics;
 use crate::profile;
+use crate::sys::limits;
 use crate::sys::mapped::{Bytes, Mapped};
 use crate::sys::pagemap;
 use crate::types::TypeRegistry;
@@ -77,11 +79,20 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// `Config` when the configuration contradicts itself or the machine cannot do it; `Os` when the system refuses the
-    /// signal handlers, or the profiler's file cannot be written.
+    /// `Config` when the configuration contradicts itself or the machine cannot do it, or has less of something than was set;
+    /// `Os` when the system refuses the signal handlers, or the profiler's file cannot be written.
     pub fn new(config: &Config) -> Result<Self> {
         config.check()?;
         check_system(config.tunables().dirty_tracking)?;
+        let sizes = adapt::fit(&config.wishes(), &limits::probe())?;
+        if !sizes.notes.is_empty() {
+            log::warn!("the engine takes less than its default: {}", sizes.notes.join("; "));
+        }
+        let config = &{
+            let mut adapted = config.clone();
+            adapted.adapt(&sizes);
+            adapted
+        };
         if config.tunables().signals_based_traps {
             unwind::install()?;
         }
@@ -95,7 +106,13 @@ impl Engine {
         let tunables = config.tunables();
         let header = Header::new(&cpu, tunables.features.bits(), tunables.settings());
         let cells = CellSettings { max_wasm_stack: config.wasm_stack_bytes(), backtraces: config.takes_backtraces() };
-        let background = config.background_threshold().map(Background::new);
+        let pool = PoolSettings {
+            max_slots: config.instance_limit(),
+            wait: config.pool_wait_time(),
+            idle_bytes: sizes.idle_bytes,
+            background: config.background_threshold(),
+            cells,
+        };
         Ok(Engine(Arc::new_cyclic(|owner: &Weak<Inner>| {
             let owner: Weak<dyn Any + Send + Sync> = owner.clone();
             Inner {
@@ -105,7 +122,7 @@ impl Engine {
                 header,
                 types: RwLock::default(),
                 synthetic: Mutex::default(),
-                pool: EnginePool::new(config.instance_limit(), cells, background, owner),
+                pool: EnginePool::new(pool, owner),
             }
         })))
     }
@@ -119,6 +136,12 @@ impl Engine {
     /// Always 0 without [`Config::background_reset`].
     pub fn resetting_instances(&self) -> usize {
         self.0.pool.resetting()
+    }
+
+    /// What the pools have now, and what they have done since the engine was made. Takes a lock of each thread's part of each
+    /// pool in turn: for monitoring, not for each request.
+    pub fn pool_metrics(&self) -> PoolMetrics {
+        self.0.pool.metrics()
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -140,6 +163,11 @@ impl Engine {
     /// Whether two engines are the same one.
     pub fn same(a: &Engine, b: &Engine) -> bool {
         Arc::ptr_eq(&a.0, &b.0)
+    }
+
+    /// Whether a cell is one of this engine. Touches no count of references.
+    pub(crate) fn owns(&self, cell: &StoreCell) -> bool {
+        std::ptr::addr_eq(cell.engine().as_ptr(), Arc::as_ptr(&self.0))
     }
 
     /// The engine of an open cell.

@@ -139,6 +139,7 @@ struct Readme;
 
 // What only the compiler writes is not used without it.
 #[cfg_attr(not(feature = "compile"), allow(dead_code, unused_imports))]
+mod adapt;
 mod artifact;
 mod backtrace;
 #[cfg(feature = "compile")]
@@ -186,6 +187,7 @@ pub use linker::Linker;
 pub use memory::Memory;
 pub use module::{ExportType, FunctionCode, ImportType, Module, ModuleExport, ModuleOptions};
 pub use owned::OwnedInstance;
+pub use pool::metrics::{InstancePreStats, PoolMetrics};
 pub use pre::{BytesFunc, ExportFunc, ExportMemory, InstancePre, TypedExport};
 pub use shared::{Claim, SharedInstance};
 pub use shared_memory::SharedMemory;

@@ -92,7 +92,7 @@ impl<T: 'static> OwnedInstance<T> {
     ///     (func (export "count") (result i32)
     ///       (global.set $n (i32.add (global.get $n) (i32.const 1))) (global.get $n)))"#)?;
     /// let pre = Linker::new(&engine).instantiate_pre(&module)?;
-    /// let count = pre.typed::<(), i32>("count")?;
+    /// let count = pre.export::<(), i32>("count")?;
     /// let mut instance = pre.fresh(())?;
     /// assert_eq!((instance.call(&count, ())?, instance.call(&count, ())?), (1, 2));
     /// instance.reset()?;

@@ -3,20 +3,23 @@
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::artifact::image::segment_offset;
 use crate::artifact::info::{EntityIndex, FuncType, ModuleInfo};
 use crate::artifact::layout::{VmFuncRef, VmMemory, WASM_PAGE_BYTES};
+use crate::config::Config;
 use crate::engine::Engine;
-use crate::error::{Error, ErrorKind, Result, TrapCode, bail, error};
+use crate::error::{Error, Result, TrapCode, bail, error};
 use crate::func::check_raw;
 use crate::image::InstanceImage;
 use crate::instance::Instance;
 use crate::module::Module;
 use crate::owned::OwnedInstance;
 use crate::pool::cell::StoreCell;
+use crate::pool::metrics::InstancePreStats;
 use crate::pool::slot::SlotRecipe;
-use crate::pool::warm::{Lease, PoolHandle};
+use crate::pool::warm::{Lease, Patience, PoolHandle};
 use crate::shared::SharedInstance;
 use crate::store::AsContextMut;
 use crate::val::{WasmList, check_typed};
@@ -34,6 +37,8 @@ use crate::vm::memory;
 /// The values of constant globals are part of it, and so are segments whose places depend on them.
 pub struct InstancePre<T: 'static> {
     inner: Arc<Inner>,
+    /// How long its instantiations wait for a slot.
+    wait: Duration,
     _data: PhantomData<fn(T)>,
 }
 
@@ -49,14 +54,14 @@ impl Drop for Inner {
     fn drop(&mut self) {
         // Abandoned instances keep their engine alive, so that they must not outlive the last chance to be closed.
         if self.module.engine().pool().pool_closes() {
-            SharedInstance::<()>::close_abandoned(self.module.engine());
+            SharedInstance::<()>::close_last(self.module.engine());
         }
     }
 }
 
 impl<T: 'static> Clone for InstancePre<T> {
     fn clone(&self) -> Self {
-        InstancePre { inner: self.inner.clone(), _data: PhantomData }
+        InstancePre { inner: self.inner.clone(), wait: self.wait, _data: PhantomData }
     }
 }
 
@@ -71,7 +76,7 @@ impl<T: 'static> InstancePre<T> {
         once: bool,
     ) -> Result<Self> {
         let engine = module.engine();
-        check_limits(module.info(), engine.limits())?;
+        check_limits(module.info(), engine.config(), engine.limits())?;
         let loaded = module.loaded();
         let image = {
             let globals = constants(&imports);
@@ -91,7 +96,8 @@ impl<T: 'static> InstancePre<T> {
         let keeps_slots =
             !once && store.is_none() && engine.config().keeps_slots() && !defines_shared_memory(module.info());
         let pool = PoolHandle::new(recipe, engine.pool().clone(), keeps_slots);
-        Ok(InstancePre { inner: Arc::new(Inner { pool, module: module.clone(), image, store }), _data: PhantomData })
+        let inner = Arc::new(Inner { pool, module: module.clone(), image, store });
+        Ok(InstancePre { inner, wait: engine.pool().default_wait(), _data: PhantomData })
     }
 
     /// The module.
@@ -120,7 +126,7 @@ impl<T: 'static> InstancePre<T> {
         {
             bail!(Link, "an import belongs to another store than the one to instantiate in");
         }
-        if !Engine::same(&store.engine(), self.engine()) {
+        if !self.engine().owns(store.cell()) {
             bail!(Link, "the module and the store belong to different engines");
         }
         ask_limiter(store.cell_mut(), self.module().info())?;
@@ -150,14 +156,43 @@ impl<T: 'static> InstancePre<T> {
 
     #[inline]
     fn acquire(&self) -> Result<Lease> {
-        match self.inner.pool.acquire() {
-            Err(error) if error.kind() == ErrorKind::PoolExhausted => {
-                // Finalizers may have left instances to be closed.
-                SharedInstance::<T>::close_abandoned(self.engine());
-                self.inner.pool.acquire()
-            }
-            result => result,
-        }
+        // Finalizers may have left instances to be closed.
+        let drain = || SharedInstance::<T>::close_abandoned(self.engine());
+        self.inner.pool.acquire(|| Patience { timeout: self.wait, drain: &drain })
+    }
+
+    /// The same InstancePre, but with another choice of what happens when all instances of the engine are in use: its
+    /// instantiations wait up to `timeout` for one to be closed, first come, first served. With a `timeout` of zero they give
+    /// an error at once. The choice of the engine is [`Config::pool_wait`].
+    ///
+    /// A thread that waits holds what it has: guests that instantiate in host functions, each holding an instance, can wait for
+    /// each other until their time is up.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use instar::{Config, Engine, ErrorKind, Linker, Module};
+    ///
+    /// let engine = Engine::new(Config::new().max_instances(1))?;
+    /// let pre = Linker::<()>::new(&engine).instantiate_pre(&Module::new(&engine, "(module)")?)?;
+    /// let patient = pre.waiting(Duration::from_secs(5));
+    ///
+    /// let first = pre.fresh(())?;
+    /// assert_eq!(pre.fresh(()).err().unwrap().kind(), ErrorKind::PoolExhausted);
+    /// std::thread::scope(|scope| {
+    ///     let second = scope.spawn(|| patient.fresh(()).map(drop));
+    ///     drop(first);
+    ///     second.join().unwrap()
+    /// })?;
+    /// # Ok::<(), instar::Error>(())
+    /// ```
+    pub fn waiting(&self, timeout: Duration) -> InstancePre<T> {
+        InstancePre { wait: timeout, ..self.clone() }
+    }
+
+    /// What the pool of this InstancePre has now, and what it has done: warm and cold starts, lines and bytes reset, the hot
+    /// set. For monitoring, not for each request; see [`Engine::pool_metrics`].
+    pub fn stats(&self) -> InstancePreStats {
+        self.inner.pool.stats()
     }
 
     /// Makes an instance that may be kept too long and used from several threads: every use is checked. For bindings.
@@ -171,6 +206,20 @@ impl<T: 'static> InstancePre<T> {
     {
         SharedInstance::<T>::close_abandoned(self.engine());
         Ok(SharedInstance::new(self.fresh(data)?, self.engine()))
+    }
+
+    /// Like [`InstancePre::shared`], as the two numbers of [`SharedInstance::into_raw`]. Nothing that threads share is written
+    /// for it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`InstancePre::instantiate`].
+    pub fn shared_raw(&self, data: T) -> Result<(u64, u64)>
+    where
+        T: Send,
+    {
+        SharedInstance::<T>::close_abandoned(self.engine());
+        Ok(SharedInstance::open_raw(self.fresh(data)?))
     }
 
     fn image(&self) -> &InstanceImage {
@@ -291,10 +340,21 @@ fn defines_shared_memory(info: &ModuleInfo) -> bool {
 }
 
 /// Checks what a module's memories and tables need at once against the engine's limits.
-fn check_limits(info: &ModuleInfo, limits: InstanceLimits) -> Result<()> {
-    for (i, ty) in info.memories.iter().enumerate().skip(info.imported_memories as usize) {
+fn check_limits(info: &ModuleInfo, config: &Config, limits: InstanceLimits) -> Result<()> {
+    let memories = &info.memories[info.imported_memories as usize..];
+    let tables = &info.tables[info.imported_tables as usize..];
+    for (what, count, limit, setter) in [
+        ("memories", memories.len(), config.memories_limit(), "max_memories_per_module"),
+        ("tables", tables.len(), config.tables_limit(), "max_tables_per_module"),
+    ] {
+        if count > limit {
+            bail!(Limit, "the module defines {count} {what}, but {setter} is {limit}");
+        }
+    }
+    let limit = limits.memory_bytes / WASM_PAGE_BYTES;
+    for (i, ty) in memories.iter().enumerate() {
         if ty.minimum_bytes() > limits.memory_bytes {
-            let (need, limit) = (ty.minimum, limits.memory_bytes / WASM_PAGE_BYTES);
+            let (i, need) = (i + info.imported_memories as usize, ty.minimum);
             match ty.page_size() {
                 WASM_PAGE_BYTES => {
                     bail!(Limit, "memory {i} starts with {need} pages, but max_memory_pages is {limit}")
@@ -306,11 +366,22 @@ fn check_limits(info: &ModuleInfo, limits: InstanceLimits) -> Result<()> {
             }
         }
     }
-    for (i, table) in info.tables.iter().enumerate().skip(info.imported_tables as usize) {
-        if table.ty.minimum > limits.table_elements {
-            let (need, limit) = (table.ty.minimum, limits.table_elements);
+    let together = memories.iter().fold(0, |sum: u64, ty| sum.saturating_add(ty.minimum_bytes()));
+    if together > limits.memory_bytes {
+        let (count, need) = (memories.len(), together.div_ceil(WASM_PAGE_BYTES));
+        bail!(Limit, "the {count} memories start with {need} pages together, but max_memory_pages is {limit}");
+    }
+    let limit = limits.table_elements;
+    for (i, table) in tables.iter().enumerate() {
+        if table.ty.minimum > limit {
+            let (i, need) = (i + info.imported_tables as usize, table.ty.minimum);
             bail!(Limit, "table {i} starts with {need} elements, but max_table_elements is {limit}");
         }
+    }
+    let together = tables.iter().fold(0, |sum: u64, table| sum.saturating_add(table.ty.minimum));
+    if together > limit {
+        let count = tables.len();
+        bail!(Limit, "the {count} tables start with {together} elements together, but max_table_elements is {limit}");
     }
     Ok(())
 }

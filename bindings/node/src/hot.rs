@@ -138,7 +138,7 @@ pub struct Instantiate(pub InstancePre<()>);
 
 impl Operation for Instantiate {
     fn run(&self, state: &State, _: &Arguments) -> Result<()> {
-        let (cell, id) = self.0.shared(())?.into_raw();
+        let (cell, id) = self.0.shared_raw(())?;
         // Not the bits of a NaN, which JavaScript may change when it copies a double.
         debug_assert!(!f64::from_bits(cell).is_nan() && !f64::from_bits(id).is_nan());
         state.slots.set_word(slots::CELL, cell);

@@ -20,10 +20,10 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// Those of `InstancePre::shared`.
+    /// Those of `InstancePre::shared_raw`.
     #[inline]
     pub fn open(pre: &instar::InstancePre<Data>, data: Data) -> Result<Self> {
-        let (cell, id) = pre.shared(data)?.into_raw();
+        let (cell, id) = pre.shared_raw(data)?;
         Ok(Handle { pre: pre.clone(), cell, id })
     }
 

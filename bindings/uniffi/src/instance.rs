@@ -4,7 +4,7 @@ use crate::call::Answer;
 use crate::errors::{ignore, report};
 use crate::pre::{BYTES_FUNCS, FUNCS, MEMORIES, PRES, Token};
 use crate::raw::{self, Out};
-use instar::{Claim, ExportMemory, InstancePre, OwnedInstance, Result, SharedInstance};
+use instar::{Claim, ExportMemory, InstancePre, Result, SharedInstance};
 
 /// Takes the instance of a pair for this thread.
 #[inline]
@@ -19,7 +19,7 @@ fn enter(pre: &InstancePre<u64>, cell: u64, id: u64) -> Result<Claim<'_, u64>> {
 pub fn pre_instantiate(pre: u64, data: u64, out_cell: u64, out_id: u64) -> u64 {
     report(|| {
         let (out_cell, out_id) = (Out::new("out_cell", out_cell)?, Out::new("out_id", out_id)?);
-        let (cell, id) = PRES.with(pre, |entry| entry.count_in(pre, |pre| Ok(pre.shared(data)?.into_raw())))?;
+        let (cell, id) = PRES.with(pre, |entry| entry.count_in(pre, |pre| pre.shared_raw(data)))?;
         out_cell.write(cell);
         out_id.write(id);
         Ok(())
@@ -101,9 +101,9 @@ fn with_memory(
     memory: u64,
     cell: u64,
     id: u64,
-    use_it: impl FnOnce(&mut OwnedInstance<u64>, &ExportMemory) -> Result<()>,
+    use_it: impl FnOnce(&mut Claim<'_, u64>, &ExportMemory) -> Result<()>,
 ) -> u64 {
-    report(|| MEMORIES.with(memory, |Token { pre, export }| use_it(&mut *enter(pre, cell, id)?, export)))
+    report(|| MEMORIES.with(memory, |Token { pre, export }| use_it(&mut enter(pre, cell, id)?, export)))
 }
 
 /// The size of a memory in bytes.

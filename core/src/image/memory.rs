@@ -108,10 +108,9 @@ impl MemoryImage {
         Ok(Some(MemoryImage { extents: extents.into(), source }))
     }
 
-    /// Bytes of all extents together.
-    #[cfg(test)]
-    fn extent_bytes(&self) -> usize {
-        self.extents.iter().map(|e| e.at.len()).sum()
+    /// Bytes of the image, in whole pages.
+    pub fn bytes(&self) -> usize {
+        self.extents.iter().map(|extent| extent.at.len()).sum()
     }
 
     /// Gives the image to a memory whose bytes are zeroes and that nobody uses: maps it, copy-on-write, or copies it. To be
@@ -198,7 +197,7 @@ mod tests {
             let segments: [(usize, &[u8]); 4] = [(10, b"hello"), (12, b"y"), (1 << 20, b"far"), (1 << 30, b"")];
             let image = MemoryImage::of_segments(&segments, settings).unwrap().unwrap();
             assert_eq!(image.source.mapped, settings.mapped);
-            assert_eq!((image.extents.len(), image.extent_bytes()), (2, 2 * page_size()));
+            assert_eq!((image.extents.len(), image.bytes()), (2, 2 * page_size()));
             assert_eq!(contents(&image, 8..16), b"\0\0heylo\0");
             assert_eq!(contents(&image, (1 << 20) - 1..(1 << 20) + 4), b"\0far\0");
             assert_eq!(contents(&image, 4000..4100), vec![0; 100]);

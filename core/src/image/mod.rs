@@ -8,6 +8,7 @@
 //! set of their values, which belongs to the InstancePre.
 
 mod amount;
+mod log;
 mod memory;
 mod pages;
 mod reset;
@@ -16,8 +17,9 @@ mod tables;
 use std::sync::{Arc, Mutex, OnceLock};
 
 pub use amount::exceeds;
+pub use log::{PageSet, ResetLog};
 pub use memory::{ImageSettings, MemoryImage};
-pub use reset::{GlobalsImage, check, prepare, reset};
+pub use reset::{GlobalsImage, check, give_back, note_copies, prepare, reset};
 
 use self::memory::ImageBytes;
 use self::tables::TableImage;

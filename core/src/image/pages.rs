@@ -19,7 +19,7 @@
 use std::ops::Range;
 use std::ptr;
 
-use super::{MemoryImage, reset};
+use super::{MemoryImage, ResetLog, reset};
 use crate::artifact::layout::VmMemory;
 use crate::error::Result;
 use crate::sys::{page_size, pagemap};
@@ -41,33 +41,40 @@ const _: () = assert!(LOOK_AFTER_BYTES + KEPT_BYTES < u32::MAX as usize);
 /// # Safety
 ///
 /// Nobody uses the memory; `definition` is its own.
-pub unsafe fn restore(memory: &LinearMemory, definition: &VmMemory, image: Option<&MemoryImage>) -> Result<()> {
+pub unsafe fn restore(
+    memory: &LinearMemory,
+    definition: &VmMemory,
+    image: Option<&MemoryImage>,
+    (index, log): (usize, &mut ResetLog),
+) -> Result<()> {
     if memory.has_moved() {
         // Nothing of it is mapped from the image, so that pages that are not there are not the image's.
-        return reset::rebuild(memory, image);
+        return reset::rebuild(memory, image, (index, log));
     }
     let length = definition.length();
     let copied = memory.copied_bytes();
     let looks = copied as usize >= LOOK_AFTER_BYTES;
     let (base, page) = (definition.base.addr(), page_size());
     let end = length.next_multiple_of(page);
-    let (mut found, mut unwritten) = (0, Unwritten { memory, range: 0..0 });
+    let (mut found, mut unwritten) = (0, Unwritten { memory, index, range: 0..0 });
     let scanned = pagemap::written(base..base + end, KEPT_BYTES / page, |run| {
         let run = run.start - base..run.end - base;
         found += run.len();
         if !looks {
             // SAFETY: passed on; the range lies in the memory.
             unsafe { copy(definition, run.start..run.end.min(length), image) };
+            log.rewritten(index, run);
             return Ok(());
         }
         for at in run.step_by(page) {
             let bytes = at..(at + page).min(length);
             // SAFETY: as above.
             if unsafe { equals(definition, bytes.clone(), image) } {
-                unwritten.add(at..at + page)?;
+                unwritten.add(at..at + page, log)?;
             } else {
                 // SAFETY: as above.
-                unsafe { copy(definition, bytes, image) };
+                unsafe { copy(definition, bytes.clone(), image) };
+                log.rewritten(index, bytes);
             }
         }
         Ok(())
@@ -75,33 +82,37 @@ pub unsafe fn restore(memory: &LinearMemory, definition: &VmMemory, image: Optio
     let scanned = match scanned {
         Ok(address) => address - base,
         // Rebuilding needs nothing of that.
-        Err(_) => return reset::rebuild(memory, image),
+        Err(_) => return reset::rebuild(memory, image, (index, log)),
     };
-    unwritten.discard()?;
+    unwritten.discard(log)?;
     memory.set_copied_bytes(if looks { 0 } else { copied + found as u32 });
     memory.discard_range(scanned..end)?;
+    log.given_back(index, scanned..end);
     if definition.map.is_null() { Ok(()) } else { memory.discard_map() }
 }
 
 /// Pages to be discarded: neighbours together.
 struct Unwritten<'a> {
     memory: &'a LinearMemory,
+    index: usize,
     range: Range<usize>,
 }
 
 impl Unwritten<'_> {
     /// Adds a page that lies behind those added before.
-    fn add(&mut self, page: Range<usize>) -> Result<()> {
+    fn add(&mut self, page: Range<usize>, log: &mut ResetLog) -> Result<()> {
         if self.range.end != page.start {
-            self.discard()?;
+            self.discard(log)?;
             self.range.start = page.start;
         }
         self.range.end = page.end;
         Ok(())
     }
 
-    fn discard(&mut self) -> Result<()> {
-        self.memory.discard_range(std::mem::take(&mut self.range))
+    fn discard(&mut self, log: &mut ResetLog) -> Result<()> {
+        let range = std::mem::take(&mut self.range);
+        log.given_back(self.index, range.clone());
+        self.memory.discard_range(range)
     }
 }
 

@@ -16,7 +16,7 @@
 use std::ops::Range;
 use std::ptr;
 
-use super::{InstanceImage, MemoryImage, pages, tables};
+use super::{InstanceImage, MemoryImage, ResetLog, pages, tables};
 use crate::artifact::layout::{DIRTY_LINE_BYTES, DIRTY_SPILL_BYTES, MEMORY32_MAX_BYTES, VmGlobal, VmMemory};
 use crate::config::DirtyTracking;
 use crate::error::{Result, bail};
@@ -65,7 +65,13 @@ pub fn prepare(instance: &mut VmInstance, image: &InstanceImage) -> Result<Globa
 /// # Safety
 ///
 /// Nobody runs in the instance; `image` and `globals` are those it was prepared with.
-pub unsafe fn reset(instance: &mut VmInstance, image: &InstanceImage, globals: &GlobalsImage) -> Result<()> {
+pub unsafe fn reset(
+    instance: &mut VmInstance,
+    image: &InstanceImage,
+    globals: &GlobalsImage,
+    log: &mut ResetLog,
+) -> Result<()> {
+    log.begin();
     // SAFETY: nobody runs in the instance; it was prepared with these globals.
     unsafe { reset_globals(instance, globals) };
     if instance.segments_dirty() {
@@ -77,16 +83,57 @@ pub unsafe fn reset(instance: &mut VmInstance, image: &InstanceImage, globals: &
         let definition = instance.memory(imported_memories + i as u32);
         let InstanceMemory::Own(memory) = &instance.memories()[i] else { bail!(Bug, "{SHARED}") };
         // SAFETY: the definition of a memory that this instance defines.
-        unsafe { reset_memory(memory, &*definition, memory_image.as_ref())? };
+        unsafe { reset_memory(memory, &*definition, memory_image.as_ref(), (i, log))? };
     }
     for (i, table) in image.tables().iter().enumerate() {
         let definition = instance.table(imported_tables + i as u32);
         // SAFETY: the definition of a table that this instance defines.
         if unsafe { (*definition).dirty } != 0 {
+            // SAFETY: as above.
+            if unsafe { (*definition).length } as u64 > instance.table_storage(i).ty().minimum {
+                log.table_changed();
+            }
             tables::reset(instance, table, i);
         }
     }
     Ok(())
+}
+
+/// Gives the system back what an instance that equals its image holds beyond what it needs: pages of memories that were
+/// written, spare room of tables. It equals its image after it.
+///
+/// # Errors
+///
+/// `Os` when the system refuses. The instance must not be used any more then.
+///
+/// # Safety
+///
+/// As for [`reset`], which was called before.
+pub unsafe fn give_back(instance: &mut VmInstance, image: &InstanceImage, log: &mut ResetLog) -> Result<()> {
+    for (i, memory_image) in image.memories().iter().enumerate() {
+        let InstanceMemory::Own(memory) = &instance.memories()[i] else { bail!(Bug, "{SHARED}") };
+        rebuild(memory, memory_image.as_ref(), (i, log))?;
+    }
+    for i in 0..image.tables().len() {
+        instance.table_storage(i).release_spare();
+        let fresh = instance.table_storage(i).definition();
+        let place = instance.table(instance.module().info.imported_tables + i as u32);
+        // SAFETY: the definition of a table that this instance defines.
+        unsafe { place.write(fresh) };
+    }
+    log.table_changed();
+    Ok(())
+}
+
+/// Notes what is resident because images were copied to a fresh instance.
+pub fn note_copies(instance: &VmInstance, image: &InstanceImage, log: &mut ResetLog) {
+    for (i, memory_image) in image.memories().iter().enumerate() {
+        note_copy(instance.memories()[i].linear(), memory_image.as_ref(), (i, log));
+    }
+}
+
+fn note_copy(memory: &LinearMemory, image: Option<&MemoryImage>, (index, log): (usize, &mut ResetLog)) {
+    log.moved(index, memory.moved_bytes(image.map_or(0, MemoryImage::bytes)));
 }
 
 /// Restores the mutable globals: those that have no marks, and those that are marked.
@@ -118,20 +165,30 @@ unsafe fn reset_globals(instance: &VmInstance, globals: &GlobalsImage) {
 ///
 /// Nobody uses the memory; `definition` is its own.
 #[inline]
-unsafe fn reset_memory(memory: &LinearMemory, definition: &VmMemory, image: Option<&MemoryImage>) -> Result<()> {
+unsafe fn reset_memory(
+    memory: &LinearMemory,
+    definition: &VmMemory,
+    image: Option<&MemoryImage>,
+    (index, log): (usize, &mut ResetLog),
+) -> Result<()> {
     match (memory.tracking(), dirty_map(definition)) {
         (DirtyTracking::Lines, Some(map)) if definition.length() <= SCANNED_MAX_BYTES => {
             // SAFETY: the map is accessible for every line of the memory, and nobody else uses it.
             let map = unsafe { &mut *map };
-            // SAFETY: runs are lines of the memory.
-            for_each_run(map, |run| unsafe { restore(definition, run, image) });
+            for_each_run(map, |run| {
+                let lines = run.len();
+                // SAFETY: runs are lines of the memory.
+                log.restored(index, lines, unsafe { restore(definition, run, image) });
+            });
         }
         // SAFETY: passed on.
-        (DirtyTracking::Pages, _) => unsafe { pages::restore(memory, definition, image)? },
-        _ => rebuild(memory, image)?,
+        (DirtyTracking::Pages, _) => unsafe { pages::restore(memory, definition, image, (index, &mut *log))? },
+        _ => rebuild(memory, image, (index, &mut *log))?,
     }
     if definition.length() > memory.minimum_bytes() {
         memory.shrink_to_minimum(definition)?;
+        // It may have moved as it grew.
+        note_copy(memory, image, (index, log));
     }
     Ok(())
 }
@@ -139,11 +196,18 @@ unsafe fn reset_memory(memory: &LinearMemory, definition: &VmMemory, image: Opti
 /// Restores a memory whose writes are not known, or whose map is too large to be scanned: its pages are given back, so that
 /// the image, or zeroes, are there again. Costs a system call or two, and time in proportion to what is resident.
 #[cold]
-pub(super) fn rebuild(memory: &LinearMemory, image: Option<&MemoryImage>) -> Result<()> {
-    match (memory.discard()?, image) {
-        (true, Some(image)) => image.map(memory),
-        _ => Ok(()),
+pub(super) fn rebuild(
+    memory: &LinearMemory,
+    image: Option<&MemoryImage>,
+    (index, log): (usize, &mut ResetLog),
+) -> Result<()> {
+    let anew = memory.discard()?;
+    log.discarded(index);
+    if let (true, Some(image)) = (anew, image) {
+        image.map(memory)?;
+        note_copy(memory, Some(image), (index, log));
     }
+    Ok(())
 }
 
 /// Calls `found` with runs of marked lines, ascending, and clears the marks. `map` has a byte for each line, eight to a
@@ -183,13 +247,13 @@ fn runs_of_words(words: &mut [u64], line: usize, found: &mut impl FnMut(Range<us
     }
 }
 
-/// Restores a run of lines and what a store at its end may have spilled beyond.
+/// Restores a run of lines and what a store at its end may have spilled beyond. Gives the range of bytes that it has written.
 ///
 /// # Safety
 ///
 /// The lines lie in the memory, which nobody uses.
 #[inline]
-unsafe fn restore(definition: &VmMemory, lines: Range<usize>, image: Option<&MemoryImage>) {
+unsafe fn restore(definition: &VmMemory, lines: Range<usize>, image: Option<&MemoryImage>) -> Range<usize> {
     let start = lines.start * DIRTY_LINE_BYTES;
     let end = (lines.end * DIRTY_LINE_BYTES + DIRTY_SPILL_BYTES - 1).min(definition.length());
     let piece = |range: Range<usize>, bytes: Option<&[u8]>| {
@@ -206,6 +270,7 @@ unsafe fn restore(definition: &VmMemory, lines: Range<usize>, image: Option<&Mem
         Some(image) => image.pieces(start..end, piece),
         None => piece(start..end, None),
     }
+    start..end
 }
 
 /// Compares an instance with its image, byte by byte.

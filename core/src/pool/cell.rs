@@ -11,7 +11,7 @@ use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::sync::Weak;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::thread;
 use super::warm::Lease;
@@ -58,6 +58,9 @@ unsafe fn ask(store: *mut VmStore, question: Question<'_>) -> Option<bool> {
     None
 }
 
+/// Room for so many objects behind externrefs stays with a cell.
+const EXTERNS_KEPT: usize = 256;
+
 /// What is the same for all cells of an engine.
 #[derive(Clone, Copy, Debug)]
 pub struct CellSettings {
@@ -73,6 +76,8 @@ pub struct StoreCell {
     vm: VmStore,
     /// `id << 1 | claimed`, or 0 when free. One word, so that a stale handle can never disturb the next owner.
     state: AtomicU64,
+    /// Whether it is open for a shared instance.
+    shared: AtomicBool,
     settings: CellSettings,
     /// Whether no call is let in any more.
     poisoned: bool,
@@ -101,6 +106,7 @@ impl StoreCell {
         Box::new(StoreCell {
             vm: VmStore { stack_limit: entry::NOT_ENTERED, limiter: std::ptr::null() },
             state: AtomicU64::new(0),
+            shared: AtomicBool::new(false),
             settings,
             poisoned: false,
             engine,
@@ -130,7 +136,10 @@ impl StoreCell {
         }
         if !self.externs.is_empty() {
             self.externs.clear();
+            // What one store needed must not stay with all that come after it.
+            self.externs.shrink_to(EXTERNS_KEPT);
         }
+        self.shared.store(false, Ordering::Relaxed);
         self.failure = None;
         self.poisoned = false;
         if self.limiter.is_some() {
@@ -234,6 +243,17 @@ impl StoreCell {
     /// The id of the store that the cell is open for, or 0.
     pub fn id(&self) -> u64 {
         self.state.load(Ordering::Acquire) >> 1
+    }
+
+    /// Notes that the cell is open for a shared instance, until it closes.
+    pub fn set_shared(&self) {
+        self.shared.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the cell is claimed, if it is open for a shared instance.
+    pub fn shared_state(&self) -> Option<bool> {
+        let state = self.state.load(Ordering::Relaxed);
+        (state != 0 && self.shared.load(Ordering::Relaxed)).then_some(state & 1 == 1)
     }
 
     /// What compiled code sees.

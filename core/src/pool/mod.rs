@@ -12,16 +12,24 @@
 //! | [`slot`] | one slot: an instance with its image, and the store that owns it when it stands alone |
 //! | [`warm`] | policy: which slot a thread gets, and where it goes back |
 //! | [`cell`] | the store's fixed part, which lives as long as the engine so that stale handles can be told |
-//! | [`engine`] | what all pools of an engine share |
+//! | [`engine`] | what all pools of an engine share: room for slots, and what is asked of all of them |
+//! | [`queue`] | who waits for a slot, in order |
+//! | [`budget`] | what idle slots may keep resident, and which of them give it back |
+//! | [`cells`] | the cells of an engine, and those that are free |
 //! | [`background`] | resets on a thread of their own |
+//! | [`metrics`] | counts |
 //! | [`thread`] | the calling thread's number and its block of store ids |
 //!
 //! A slot is `idle` (in a shard, equal to its image), `live` (in a [`warm::Lease`]) or gone. It goes from live to idle
 //! only through a reset, and from either to gone.
 
 pub mod background;
+mod budget;
 pub mod cell;
+mod cells;
 pub mod engine;
+pub mod metrics;
+mod queue;
 pub mod slot;
 pub mod thread;
 pub mod warm;

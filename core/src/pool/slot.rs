@@ -8,7 +8,7 @@ use super::cell::StoreCell;
 use super::engine::EnginePool;
 use super::warm::WarmPool;
 use crate::error::{Result, bail};
-use crate::image::{self, GlobalsImage, InstanceImage};
+use crate::image::{self, GlobalsImage, InstanceImage, ResetLog};
 use crate::vm::instance::{ImportValue, InstanceLimits, VmInstance};
 use crate::vm::module::VmModule;
 use crate::vm::shared::InstanceMemory;
@@ -36,7 +36,7 @@ unsafe impl Sync for SlotRecipe {}
 pub struct Slot {
     pub instance: Box<VmInstance>,
     globals: GlobalsImage,
-    /// Whether it must not be used again.
+    /// Whether a reset has failed, so that nobody may have it any more.
     broken: bool,
     cell: Option<NonNull<StoreCell>>,
     engine: Arc<EnginePool>,
@@ -44,34 +44,77 @@ pub struct Slot {
     pub(super) pool: NonNull<WarmPool>,
     /// The shard that counts it as live.
     pub(super) home: usize,
+    /// When it became idle, in ticks of the engine's clock.
+    pub(super) idle_since: u64,
+    log: ResetLog,
+    /// Bytes that it takes of the machine's memory after its last reset, at most.
+    resident: usize,
+    /// Whether the engine counts it as existing.
+    counted: bool,
 }
 
 // SAFETY: a slot is used by one thread at a time; `pool` is Sync, and `cell` is owned by the slot.
 unsafe impl Send for Slot {}
 
 impl Slot {
-    /// Makes a slot whose instance equals its image. `engine` has counted it already.
+    /// Makes a slot whose instance equals its image. `engine` has counted it already, and goes on counting it if that fails.
     pub(super) fn new(recipe: &SlotRecipe, engine: Arc<EnginePool>, pool: NonNull<WarmPool>) -> Result<Box<Self>> {
         // SAFETY: the recipe's imports match its module; they outlive the pool's slots.
         let mut instance = unsafe { VmInstance::new(recipe.module.clone(), &recipe.imports, recipe.limits) }?;
         let globals = image::prepare(&mut instance, &recipe.image)?;
-        Ok(Box::new(Slot { instance, globals, broken: false, cell: None, engine, pool, home: 0 }))
+        let mut log = ResetLog::new(instance.memories().len());
+        image::note_copies(&instance, &recipe.image, &mut log);
+        let (home, idle_since, resident) = (0, 0, 0);
+        Ok(Box::new(Slot {
+            instance,
+            globals,
+            broken: false,
+            cell: None,
+            engine,
+            pool,
+            home,
+            idle_since,
+            log,
+            resident,
+            counted: true,
+        }))
     }
 
-    /// Brings the instance back to its image.
+    /// Brings the instance back to its image. Says whether what it holds resident has changed.
     ///
     /// # Errors
     ///
     /// When that fails; the slot must be thrown away then.
     #[inline]
-    pub(super) fn reset(&mut self, recipe: &SlotRecipe) -> Result<()> {
+    pub(super) fn reset(&mut self, recipe: &SlotRecipe) -> Result<bool> {
         // SAFETY: a slot that is given back is not in use; image and globals are those it was made with.
         unsafe {
-            image::reset(&mut self.instance, &recipe.image, &self.globals)?;
+            image::reset(&mut self.instance, &recipe.image, &self.globals, &mut self.log)?;
             if recipe.paranoid {
                 image::check(&mut self.instance, &recipe.image, &self.globals)?;
             }
         }
+        let changed = self.log.take_changed();
+        if changed {
+            self.measure();
+        }
+        Ok(changed)
+    }
+
+    /// Gives back the pages that tenants have written. The next tenant finds the image all the same, with page faults.
+    ///
+    /// # Errors
+    ///
+    /// When that fails; the slot must be thrown away then.
+    pub(super) fn give_back(&mut self, recipe: &SlotRecipe) -> Result<()> {
+        // SAFETY: as in `reset`, which was called before.
+        unsafe {
+            image::give_back(&mut self.instance, &recipe.image, &mut self.log)?;
+            if recipe.paranoid {
+                image::check(&mut self.instance, &recipe.image, &self.globals)?;
+            }
+        }
+        self.measure();
         Ok(())
     }
 
@@ -91,7 +134,10 @@ impl Slot {
         }
         let exposed: Vec<usize> = (0..memories.len()).filter(|&i| memories[i].linear().is_exposed()).collect();
         self.broken = true;
-        self.reset(recipe)?;
+        if self.reset(recipe)? {
+            // Whoever takes the slot back learns of it.
+            self.log.set_changed();
+        }
         self.broken = false;
         for i in exposed {
             self.instance.memories()[i].linear().expose();
@@ -117,6 +163,44 @@ impl Slot {
         unsafe { image::exceeds(&self.instance, threshold) }
     }
 
+    #[cold]
+    fn measure(&mut self) {
+        self.resident = self.own_bytes() + self.log.memory_bytes();
+    }
+
+    /// Bytes that stay when the pages of its memories are given back.
+    fn own_bytes(&self) -> usize {
+        size_of::<Self>() + size_of::<StoreCell>() + self.instance.own_bytes()
+    }
+
+    /// Bytes that it takes of the machine's memory after its last reset, at most.
+    #[inline]
+    pub(super) fn resident(&self) -> usize {
+        self.resident
+    }
+
+    /// Of those, bytes that [`Slot::give_back`] frees. Spare room of tables is not counted.
+    pub(super) fn spare(&self) -> usize {
+        self.log.memory_bytes()
+    }
+
+    /// What the last reset has done, and all of them.
+    #[inline]
+    pub(super) fn log(&self) -> &ResetLog {
+        &self.log
+    }
+
+    /// From now on the engine does not count the slot; the caller has its place.
+    pub(super) fn uncount(&mut self) {
+        debug_assert!(self.counted);
+        self.counted = false;
+    }
+
+    /// The engine counts the slot again; the caller had a place.
+    pub(super) fn count(&mut self) {
+        self.counted = true;
+    }
+
     /// The slot's own cell, with the instance handed to it.
     #[inline]
     pub fn own_cell(&mut self) -> NonNull<StoreCell> {
@@ -136,6 +220,8 @@ impl Drop for Slot {
         if let Some(cell) = self.cell.take() {
             self.engine.release_cell(cell);
         }
-        self.engine.slot_gone();
+        if self.counted {
+            self.engine.leave();
+        }
     }
 }

@@ -4,20 +4,29 @@
 //! Each thread uses the shard of its number, so its lock is normally free and its cache line its own. A shard also counts
 //! the slots that are live from it, and keeps the pool alive while there are any: that way a live slot needs no
 //! reference count of its own, and nothing that threads share is written on the fast path.
+//!
+//! ```text
+//!   acquire: own shard ─► other shards ─► a new slot ─► every shard, waiting for locks ─► room of another pool's idle slot
+//!            ─► what finalizers have left ─► what is being reset ─► an error, or the queue (see queue)
+//! ```
 
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use super::background::Background;
 use super::engine::EnginePool;
+use super::metrics::{Counts, InstancePreStats, Standing};
+use super::queue::{Grant, Waited};
 use super::slot::{Slot, SlotRecipe};
 use super::thread;
 use crate::error::Result;
-use crate::image::InstanceImage;
+use crate::image::{InstanceImage, PageSet};
+use crate::sys::limits;
 
 /// Number of shards; a power of two. More than cores, so that few threads share one.
-const SHARDS: usize = 16;
+pub(super) const SHARDS: usize = 16;
 
 /// Slots of one InstancePre.
 pub struct WarmPool {
@@ -26,27 +35,56 @@ pub struct WarmPool {
     engine: Arc<EnginePool>,
     /// Whether slots are kept for the next tenant. Not when imports belong to a store, or instances make shared memories.
     keeps_slots: bool,
+    /// The pages that slots have ever written, by memory. Locked when one writes to a page for the first time.
+    hot: Mutex<Vec<PageSet>>,
 }
 
 #[derive(Default)]
 #[repr(align(128))]
-struct Shard(Mutex<ShardState>);
+pub(super) struct Shard(Mutex<ShardState>);
 
 #[derive(Default)]
-struct ShardState {
+pub(super) struct ShardState {
+    /// The one that was used last is at the end.
     #[expect(clippy::vec_box, reason = "a lease holds the box, so that slots move as one pointer")]
-    idle: Vec<Box<Slot>>,
-    /// Slots that were taken from this shard and have not come back.
-    live: usize,
+    pub idle: Vec<Box<Slot>>,
+    /// The sum of what is resident of the idle slots.
+    pub idle_bytes: usize,
+    /// What the engine's budget has been charged for the shard: the most that `idle_bytes` was since the last trim.
+    pub charged: usize,
+    /// The difference of `acquired` and `released` are slots that were taken from this shard and have not come back.
+    pub counts: Counts,
     /// The pool itself, from the first use of the shard until the pool is closed and no slot is live.
     pool: Option<Arc<WarmPool>>,
-    closed: bool,
+    pub closed: bool,
 }
 
 impl Shard {
-    fn lock(&self) -> MutexGuard<'_, ShardState> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, ShardState> {
         self.0.lock().unwrap_or_else(|e| e.into_inner())
     }
+}
+
+impl ShardState {
+    /// Takes the idle slot that was used last.
+    #[inline]
+    fn pop(&mut self) -> Option<Box<Slot>> {
+        let slot = self.idle.pop()?;
+        self.idle_bytes -= slot.resident();
+        Some(slot)
+    }
+
+    fn is_unused(&self) -> bool {
+        self.counts.acquired == self.counts.released
+    }
+}
+
+/// What an acquire may do when all slots are live.
+pub struct Patience<'a> {
+    /// How long to wait; not at all when it is zero.
+    pub timeout: Duration,
+    /// Closes what finalizers have left.
+    pub drain: &'a dyn Fn(),
 }
 
 /// The InstancePre's hold on its pool. Closes it when dropped.
@@ -55,7 +93,8 @@ pub struct PoolHandle(Arc<WarmPool>);
 impl PoolHandle {
     /// A pool without slots.
     pub fn new(recipe: SlotRecipe, engine: Arc<EnginePool>, keeps_slots: bool) -> Self {
-        let pool = Arc::new(WarmPool { shards: Default::default(), recipe, engine, keeps_slots });
+        let hot = Mutex::default();
+        let pool = Arc::new(WarmPool { shards: Default::default(), recipe, engine, keeps_slots, hot });
         pool.engine.register(&pool);
         PoolHandle(pool)
     }
@@ -65,25 +104,34 @@ impl PoolHandle {
         std::ptr::eq(lease.slot().pool.as_ptr(), &*self.0)
     }
 
-    /// A slot that equals its image: a warm one if there is one.
+    /// A slot that equals its image: a warm one if there is one. `patience` is asked for when there is no slot.
     ///
     /// # Errors
     ///
-    /// `PoolExhausted` when all slots of the engine are live; `Os` when a new slot cannot be made.
+    /// `PoolExhausted` when all slots of the engine are live, and stay so for as long as may be waited; `Os` or `Limit` when a
+    /// new slot cannot be made.
     #[inline]
-    pub fn acquire(&self) -> Result<Lease> {
+    pub fn acquire<'a>(&self, patience: impl FnOnce() -> Patience<'a>) -> Result<Lease> {
         let home = thread::number() % SHARDS;
         let mut shard = self.0.shards[home].lock();
-        match shard.idle.pop() {
+        match shard.pop() {
             Some(slot) => {
-                shard.live += 1;
+                shard.counts.acquired += 1;
                 Ok(Lease::new(slot))
             }
             None => {
                 drop(shard);
-                self.0.acquire_cold(home)
+                self.0.acquire_cold(home, &patience())
             }
         }
+    }
+
+    /// What the pool has and has done.
+    pub fn stats(&self) -> InstancePreStats {
+        let (counts, standing) = self.0.sum();
+        let mut stats = InstancePreStats::of(&counts, standing);
+        stats.hot_pages = self.0.hot().iter().map(PageSet::len).sum();
+        stats
     }
 }
 
@@ -92,13 +140,19 @@ impl Drop for PoolHandle {
         for shard in &self.0.shards {
             let mut state = shard.lock();
             state.closed = true;
-            let idle = std::mem::take(&mut state.idle);
-            let pool = if state.live == 0 { state.pool.take() } else { None };
+            let mut idle = std::mem::take(&mut state.idle);
+            state.idle_bytes = 0;
+            let charged = std::mem::take(&mut state.charged);
+            // Nobody who looks for room from now on misses that of these slots.
+            idle.iter_mut().for_each(|slot| slot.uncount());
+            self.0.engine.leave_many(idle.len(), charged);
+            let pool = if state.is_unused() { state.pool.take() } else { None };
             drop(state);
             // Neither slots nor the pool are dropped under the lock.
             drop(idle);
             drop(pool);
         }
+        self.0.engine.serve();
         if let Some(background) = self.0.engine.background() {
             background.cancel(&self.0);
         }
@@ -107,42 +161,169 @@ impl Drop for PoolHandle {
 
 impl WarmPool {
     #[cold]
-    fn acquire_cold(self: &Arc<Self>, home: usize) -> Result<Lease> {
-        let mut slot = loop {
-            let stolen = self.shards.iter().find_map(|shard| {
-                // A slot that is stolen carries nothing from its old shard: it was idle there.
-                shard.0.try_lock().ok()?.idle.pop()
-            });
-            if let Some(slot) = stolen {
-                break slot;
+    fn acquire_cold(self: &Arc<Self>, home: usize, patience: &Patience<'_>) -> Result<Lease> {
+        let engine = &self.engine;
+        // Those who wait are first.
+        engine.serve();
+        if engine.nobody_waits() {
+            // A slot that is stolen carries nothing from its old shard: it was idle there.
+            let quick = self.shards.iter().find_map(|shard| shard.0.try_lock().ok()?.pop());
+            if let Some(slot) = quick {
+                return Ok(self.take_stolen(home, slot));
             }
-            match self.engine.count_slot() {
-                // A slot that cannot be made has not been made: the count goes back.
-                Ok(()) => {
-                    break Slot::new(&self.recipe, self.engine.clone(), NonNull::from(&**self))
-                        .inspect_err(|_| self.engine.slot_gone())?;
-                }
-                // What is being reset is in use no longer than that takes.
-                Err(_) if self.engine.background().is_some_and(Background::help) => {}
-                Err(error) => return Err(error),
+            if engine.enter() {
+                return self.make(home);
             }
-        };
-        slot.home = home;
+            if let Some(lease) = self.find(home) {
+                return lease;
+            }
+        }
+        // Finalizers may have left instances to be closed.
+        (patience.drain)();
+        if engine.nobody_waits()
+            && let Some(lease) = self.find(home)
+        {
+            return lease;
+        }
+        // What is being reset is in use no longer than that takes.
+        while engine.nobody_waits() && engine.background().is_some_and(Background::help) {
+            if let Some(lease) = self.find(home) {
+                return lease;
+            }
+        }
+        if patience.timeout.is_zero() {
+            return Err(engine.full(None));
+        }
+        let waited = engine.wait(self, patience);
         let mut shard = self.shards[home].lock();
-        shard.live += 1;
-        shard.pool.get_or_insert_with(|| self.clone());
-        Ok(Lease::new(slot))
+        shard.counts.waits += 1;
+        match waited {
+            Waited::Granted(Grant::Warm(slot)) => {
+                drop(shard);
+                Ok(self.take_stolen(home, slot))
+            }
+            Waited::Granted(Grant::Room) => {
+                drop(shard);
+                self.make(home)
+            }
+            Waited::TimedOut => {
+                shard.counts.wait_timeouts += 1;
+                drop(shard);
+                Err(engine.full(Some(patience.timeout)))
+            }
+        }
     }
 
-    /// Throws one idle slot away; says whether there was one.
-    pub(super) fn evict_one(&self) -> bool {
-        let slot = self.shards.iter().find_map(|shard| shard.lock().idle.pop());
-        slot.is_some()
+    /// Looks for an idle slot of any shard, then for room, of any pool's idle slot if need be.
+    fn find(self: &Arc<Self>, home: usize) -> Option<Result<Lease>> {
+        if let Some(slot) = self.steal() {
+            return Some(Ok(self.take_stolen(home, slot)));
+        }
+        self.engine.enter_by_eviction().then(|| self.make(home))
+    }
+
+    /// Takes an idle slot of any shard, waiting for their locks.
+    pub(super) fn steal(&self) -> Option<Box<Slot>> {
+        self.shards.iter().find_map(|shard| shard.lock().pop())
+    }
+
+    /// Makes a slot, for which there is room. When the system refuses, idle slots of any pool make way.
+    fn make(self: &Arc<Self>, home: usize) -> Result<Lease> {
+        let mut evict = 1;
+        loop {
+            let error = match Slot::new(&self.recipe, self.engine.clone(), NonNull::from(&**self)) {
+                Ok(slot) => {
+                    let mut shard = self.shards[home].lock();
+                    shard.counts.cold_starts += 1;
+                    return Ok(self.live(home, shard, slot));
+                }
+                Err(error) => error,
+            };
+            let may_help = limits::is_exhaustion(&error);
+            if may_help && self.engine.evict_idle(evict) > 0 {
+                // Each try costs more than the one before if little is freed.
+                evict = evict.saturating_mul(2);
+                continue;
+            }
+            // A slot that cannot be made has not been made: its room goes back.
+            self.engine.leave();
+            if !may_help {
+                return Err(error);
+            }
+            let live = self.engine.live();
+            let what =
+                format_args!("a slot for an instance could not be made beside {live} others{}", limits::scarce());
+            return Err(error.context(what));
+        }
+    }
+
+    fn take_stolen(self: &Arc<Self>, home: usize, slot: Box<Slot>) -> Lease {
+        let mut shard = self.shards[home].lock();
+        shard.counts.stolen += 1;
+        self.live(home, shard, slot)
+    }
+
+    fn live(self: &Arc<Self>, home: usize, mut shard: MutexGuard<'_, ShardState>, mut slot: Box<Slot>) -> Lease {
+        slot.home = home;
+        shard.counts.acquired += 1;
+        shard.pool.get_or_insert_with(|| self.clone());
+        drop(shard);
+        Lease::new(slot)
+    }
+
+    /// Takes an idle slot to be thrown away: the one that was used least recently, of the first shard that has any.
+    pub(super) fn evict(&self) -> Option<Box<Slot>> {
+        self.shards.iter().find_map(|shard| {
+            let mut state = shard.lock();
+            if state.idle.is_empty() {
+                return None;
+            }
+            let slot = state.idle.remove(0);
+            state.idle_bytes -= slot.resident();
+            state.counts.evictions += 1;
+            Some(slot)
+        })
+    }
+
+    pub(super) fn shards(&self) -> &[Shard] {
+        &self.shards
+    }
+
+    pub(super) fn recipe(&self) -> &SlotRecipe {
+        &self.recipe
+    }
+
+    /// What all shards have, and have done.
+    pub(super) fn sum(&self) -> (Counts, Standing) {
+        let (mut counts, mut standing) = (Counts::default(), Standing::default());
+        for shard in &self.shards {
+            let state = shard.lock();
+            counts.add(&state.counts);
+            standing.idle += state.idle.len();
+            standing.idle_bytes += state.idle_bytes;
+        }
+        (counts, standing)
     }
 
     /// Number of idle slots.
     pub(super) fn idle(&self) -> usize {
         self.shards.iter().map(|s| s.lock().idle.len()).sum()
+    }
+
+    fn hot(&self) -> MutexGuard<'_, Vec<PageSet>> {
+        self.hot.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Adds the pages that a slot has written to the hot set.
+    #[cold]
+    fn learn(&self, slot: &Slot) {
+        let mut hot = self.hot();
+        for (i, pages) in slot.log().written().enumerate() {
+            match hot.get_mut(i) {
+                Some(known) => known.merge(pages),
+                None => hot.push(pages.clone()),
+            }
+        }
     }
 
     /// Resets a slot and takes it back. Gives the shard's hold on a closed pool, to be dropped by the caller.
@@ -155,34 +336,102 @@ impl WarmPool {
         self.reset_and_keep(slot)
     }
 
+    #[inline]
     fn reset_and_keep(&self, mut slot: Box<Slot>) -> Option<Arc<WarmPool>> {
         let home = slot.home;
-        let kept = match (self.keeps_slots && !slot.is_broken()).then(|| slot.reset(&self.recipe)) {
-            Some(Ok(())) => Some(slot),
-            Some(Err(error)) => {
-                self.failed_reset(&error);
-                drop(slot);
-                None
-            }
-            None => {
-                drop(slot);
-                None
-            }
-        };
-        let mut shard = self.shards[home].lock();
-        shard.live -= 1;
-        if !shard.closed {
-            shard.idle.extend(kept);
-            return None;
+        if !self.keeps_slots || slot.is_broken() {
+            return self.throw_away(slot, home, false);
         }
-        let pool = if shard.live == 0 { shard.pool.take() } else { None };
-        drop(shard);
-        drop(kept);
-        pool
+        match slot.reset(&self.recipe) {
+            Ok(false) => {}
+            Ok(true) => self.learn(&slot),
+            Err(error) => {
+                self.failed_reset(&error);
+                return self.throw_away(slot, home, true);
+            }
+        }
+        let (lines, bytes) = (slot.log().lines, slot.log().bytes);
+        slot.idle_since = self.engine.now();
+        let mut guard = self.shards[home].lock();
+        let shard = &mut *guard;
+        let counts = &mut shard.counts;
+        counts.resets += 1;
+        counts.lines += lines;
+        counts.bytes += bytes;
+        // Looked at under the lock: who waits has taken it since, and found the slot, or is seen here.
+        if shard.closed || !self.engine.nobody_waits() {
+            drop(guard);
+            return self.release_cold(slot, home);
+        }
+        counts.released += 1;
+        let idle_bytes = shard.idle_bytes + slot.resident();
+        shard.idle_bytes = idle_bytes;
+        shard.idle.push(slot);
+        if idle_bytes > shard.charged {
+            self.charge(guard);
+        }
+        None
     }
-}
 
-impl WarmPool {
+    /// Charges the engine's budget for a shard that has more idle bytes than ever since the last trim.
+    #[cold]
+    fn charge(&self, mut shard: MutexGuard<'_, ShardState>) {
+        let more = shard.idle_bytes - shard.charged;
+        shard.charged = shard.idle_bytes;
+        if self.engine.charge(more) {
+            // The pool may end as soon as the shard is unlocked.
+            let engine = self.engine.clone();
+            drop(shard);
+            engine.trim();
+        }
+    }
+
+    /// Takes back a slot that equals its image, when somebody waits for one or the pool is closed.
+    #[cold]
+    fn release_cold(&self, slot: Box<Slot>, home: usize) -> Option<Arc<WarmPool>> {
+        let mut slot = Some(slot);
+        loop {
+            if !self.engine.nobody_waits() {
+                // The slot counts as live here, which keeps the pool alive, until somebody has it.
+                slot = slot.and_then(|slot| self.engine.offer(slot));
+            }
+            let mut shard = self.shards[home].lock();
+            match slot.take() {
+                Some(returned) if !shard.closed => {
+                    if !self.engine.nobody_waits() {
+                        slot = Some(returned);
+                        continue;
+                    }
+                    shard.counts.released += 1;
+                    shard.idle_bytes += returned.resident();
+                    shard.idle.push(returned);
+                    if shard.idle_bytes > shard.charged {
+                        self.charge(shard);
+                    }
+                    return None;
+                }
+                rest => {
+                    shard.counts.released += 1;
+                    let pool = if shard.closed && shard.is_unused() { shard.pool.take() } else { None };
+                    drop(shard);
+                    drop(rest);
+                    return pool;
+                }
+            }
+        }
+    }
+
+    /// Takes a slot that is not kept out of the counts, and drops it.
+    #[cold]
+    fn throw_away(&self, slot: Box<Slot>, home: usize, failed: bool) -> Option<Arc<WarmPool>> {
+        // While it counts as live the pool is there, to which its instance has pointers.
+        drop(slot);
+        let mut shard = self.shards[home].lock();
+        shard.counts.released += 1;
+        shard.counts.failed_resets += u64::from(failed);
+        if shard.closed && shard.is_unused() { shard.pool.take() } else { None }
+    }
+
     /// Calls `keep` with a live slot of this shard, unless the pool is closed or closes meanwhile. What is not kept comes back.
     pub(super) fn if_open(
         &self,
@@ -201,6 +450,13 @@ impl WarmPool {
             eprintln!("instar: paranoid check failed: {error}");
             std::process::abort();
         }
+    }
+}
+
+impl Drop for WarmPool {
+    fn drop(&mut self) {
+        let (counts, _) = self.sum();
+        self.engine.retire(&counts);
     }
 }
 

@@ -17,11 +17,13 @@ use crate::error::{Result, error};
 
 pub(super) fn os_error(what: &str, len: usize) -> crate::Error {
     let error = io::Error::last_os_error();
-    let hint = match error.raw_os_error() {
-        Some(libc::ENOMEM) => " (out of memory, address space or mappings: see ulimit -v and vm.max_map_count)",
-        _ => "",
-    };
-    error!(Os, "{what} of {len} bytes failed: {error}{hint}")
+    match error.raw_os_error() {
+        Some(libc::ENOMEM) => super::limits::exhaustion(error!(
+            Os,
+            "{what} of {len} bytes failed: {error} (out of memory, address space or mappings: see ulimit -v and vm.max_map_count)"
+        )),
+        _ => error!(Os, "{what} of {len} bytes failed: {error}"),
+    }
 }
 
 /// A range of address space, inaccessible until a part of it is committed or mapped. Dropping it throws its contents away.

@@ -2,6 +2,7 @@
 
 pub mod cpu;
 pub mod fork;
+pub mod limits;
 pub mod mapped;
 pub mod mmap;
 pub mod pagemap;

@@ -19,6 +19,7 @@ use super::memory;
 use super::module::{Functions, VmModule};
 use super::shared::InstanceMemory;
 use super::table::TableStorage;
+use super::total::Total;
 use crate::artifact::info::{ConstOp, GlobalType, SegmentMode};
 use crate::artifact::layout::{
     HostFn, VmContext, VmFuncRef, VmFunctionImport, VmGlobal, VmHostContext, VmMemory, VmStore, VmTable,
@@ -105,14 +106,27 @@ impl VmInstance {
     /// `imports` has one value per import, of the right kind and type, and what they point to outlives the instance.
     pub unsafe fn new(module: Arc<VmModule>, imports: &[ImportValue], limits: InstanceLimits) -> Result<Box<Self>> {
         let info = &module.info;
-        let memories = info.memories[info.imported_memories as usize..]
+        let mut memories = info.memories[info.imported_memories as usize..]
             .iter()
             .map(|&ty| InstanceMemory::new(ty, limits.memories, module.tracking, limits.memory_bytes))
             .collect::<Result<Box<[_]>>>()?;
-        let tables = info.tables[info.imported_tables as usize..]
+        let mut tables = info.tables[info.imported_tables as usize..]
             .iter()
             .map(|decl| TableStorage::new(decl.ty, limits.table_elements))
             .collect::<Result<Box<[_]>>>()?;
+        if memories.len() > 1 {
+            let total = Total::new(limits.memory_bytes);
+            for memory in &mut memories {
+                // Threads share the others, also after the instance is gone.
+                if let InstanceMemory::Own(memory) = memory {
+                    memory.join(&total);
+                }
+            }
+        }
+        if tables.len() > 1 {
+            let total = Total::new(limits.table_elements);
+            tables.iter_mut().for_each(|table| table.join(&total));
+        }
         let dropped_data = vec![false; info.data_segments.len()].into();
         let dropped_elements = vec![false; info.element_segments.len()].into();
         let context = allocate_context(&module);
@@ -335,6 +349,18 @@ impl VmInstance {
     /// Memories that the instance defines, in order.
     pub fn memories(&self) -> &[InstanceMemory] {
         &self.memories
+    }
+
+    /// Bytes of the instance beside its memories: context, tables, and what the runtime keeps of them.
+    pub fn own_bytes(&self) -> usize {
+        let tables: usize = self.tables.iter().map(TableStorage::bytes).sum();
+        let records = size_of::<Self>()
+            + size_of_val(&*self.memories)
+            + size_of_val(&*self.tables)
+            + self.imported_globals.capacity() * size_of::<GlobalType>()
+            + self.dropped_data.len()
+            + self.dropped_elements.len();
+        self.module.layout.size as usize + tables + records
     }
 
     /// Number of tables that the instance defines.

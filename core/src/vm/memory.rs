@@ -26,10 +26,11 @@ use std::ffi::c_void;
 use std::ops::Range;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::limiter::{self, Growth, Resource};
 use super::parking::ParkingLot;
+use super::total::Total;
 use crate::artifact::info::MemoryType;
 use crate::artifact::layout::{DIRTY_LINE_BYTES, DIRTY_LINE_SHIFT, DIRTY_MAP_BYTES, VmMemory, VmStore};
 use crate::artifact::plan::{BoundsCheck, DirtyMap, MemoryPlan, MemorySettings};
@@ -49,6 +50,8 @@ pub struct LinearMemory {
     minimum_bytes: usize,
     /// The type's maximum or the engine's limit, whichever is smaller, in bytes.
     limit_bytes: usize,
+    /// What the instance's memories have together, if there are several.
+    together: Option<Arc<Total>>,
     /// Taken to grow, and while nobody runs.
     space: Mutex<Space>,
     /// Where threads wait, if the memory is shared.
@@ -66,6 +69,8 @@ struct Space {
     capacity: usize,
     /// Bytes of heap that are accessible; whole host pages.
     committed: usize,
+    /// The most bytes that were ever accessible here: pages up to there may be resident.
+    high: usize,
     /// Whether the memory has moved here, or its image was copied to it, so that no part of it is mapped from its image.
     moved: bool,
     /// What [`Pages`](DirtyTracking::Pages) remembers from one reset to the next: how much it has copied since it last looked
@@ -84,7 +89,7 @@ impl Space {
             DirtyMap::Pointer => capacity.div_ceil(DIRTY_LINE_BYTES).next_multiple_of(page),
         };
         let reservation = Reservation::new(map_bytes + capacity + plan.guard as usize)?;
-        Ok(Space { reservation, map_bytes, marked, capacity, committed: 0, moved: false, copied_bytes: 0 })
+        Ok(Space { reservation, map_bytes, marked, capacity, committed: 0, high: 0, moved: false, copied_bytes: 0 })
     }
 
     fn base(&self) -> *mut u8 {
@@ -124,6 +129,7 @@ impl Space {
         if wanted > self.committed {
             self.reservation.commit(self.committed_map(self.committed)..self.committed_map(wanted))?;
             let heap = self.heap(self.committed..wanted);
+            self.high = self.high.max(wanted);
             if let Err(error) = self.reservation.commit(heap.clone()) {
                 // Part of it may be accessible by now, and bounds checks rely on what lies beyond the length not to be.
                 self.reservation.protect_none(heap)?;
@@ -192,9 +198,16 @@ impl LinearMemory {
             exposed: AtomicBool::new(false),
             minimum_bytes: minimum as usize,
             limit_bytes: limit as usize,
+            together: None,
             space: Mutex::new(space),
             parking: ty.shared.then(ParkingLot::default),
         })
+    }
+
+    /// Makes the memory one of several, for the sum of which there is a limit.
+    pub fn join(&mut self, total: &Arc<Total>) {
+        total.add(self.minimum_bytes as u64);
+        self.together = Some(total.clone());
     }
 
     fn space(&self) -> MutexGuard<'_, Space> {
@@ -278,8 +291,8 @@ impl LinearMemory {
     /// `Os` when the system refuses.
     pub fn discard(&self) -> Result<bool> {
         let mut space = self.space();
-        space.reservation.discard(space.heap(0..space.committed))?;
-        space.reservation.discard(0..space.committed_map(space.committed))?;
+        space.reservation.discard(space.heap(0..space.high))?;
+        space.reservation.discard(0..space.committed_map(space.high))?;
         self.exposed.store(false, Ordering::Relaxed);
         Ok(std::mem::replace(&mut space.moved, false))
     }
@@ -322,6 +335,13 @@ impl LinearMemory {
         space.reservation.discard(0..space.committed_map(space.committed))
     }
 
+    /// Bytes that are resident, at most, because the memory has moved: its image's, which are `image` many, and the map's. None
+    /// if it has not.
+    pub fn moved_bytes(&self, image: usize) -> usize {
+        let space = self.space();
+        if space.moved { image + space.committed_map(space.high) } else { 0 }
+    }
+
     /// Back to the size of a fresh memory. What lies beyond it must be zero.
     ///
     /// # Errors
@@ -331,6 +351,9 @@ impl LinearMemory {
     pub fn shrink_to_minimum(&self, definition: &VmMemory) -> Result<()> {
         if self.plan.check != BoundsCheck::Whole {
             self.space().decommit(self.minimum_bytes)?;
+        }
+        if let Some(together) = &self.together {
+            together.subtract((definition.length() - self.minimum_bytes) as u64);
         }
         definition.set_length(self.minimum_bytes);
         Ok(())
@@ -353,6 +376,10 @@ impl LinearMemory {
         if new > self.limit_bytes {
             return None;
         }
+        let added = match &self.together {
+            Some(together) => Some(together.try_add((new - old) as u64)?),
+            None => None,
+        };
         if new <= space.capacity {
             space.commit(new).ok()?;
         } else {
@@ -373,6 +400,9 @@ impl LinearMemory {
                 (*definition).map = next.map();
             }
             *space = next;
+        }
+        if let Some(added) = added {
+            added.keep();
         }
         // SAFETY: the definition is alive; a length is atomic.
         unsafe { (*definition).set_length(new) };

@@ -26,4 +26,5 @@ pub mod module;
 pub mod parking;
 pub mod shared;
 pub mod table;
+pub mod total;
 pub mod unwind;

@@ -87,7 +87,6 @@ impl SharedRecord {
 /// A memory that an instance defines.
 #[allow(clippy::large_enum_variant, reason = "nearly all memories are of the large kind, and are made one by one")]
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant)] // shared ones are rare
 pub enum InstanceMemory {
     /// Its definition lies in the instance's context.
     Own(LinearMemory),

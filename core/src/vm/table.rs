@@ -8,13 +8,15 @@
 use std::ffi::c_void;
 use std::ops::Range;
 use std::ptr;
+use std::sync::Arc;
 
 use super::limiter::{self, Growth, Resource};
 use super::marks;
+use super::total::Total;
 use crate::artifact::info::TableType;
 use crate::artifact::layout::{TABLE_CHUNK, VmStore, VmTable};
 use crate::error::{Result, TrapCode, error};
-use crate::sys::mmap;
+use crate::sys::{limits, mmap};
 
 /// The runtime's record of a table that some instance defines. Its [`VmTable`] lies in that instance's context.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub struct TableStorage {
     limit: u64,
     /// See [`TableStorage::set_values`].
     values: Box<[u64]>,
+    /// What the instance's tables have together, if there are several.
+    together: Option<Arc<Total>>,
 }
 
 /// How many words hold the marks of `len` elements.
@@ -45,11 +49,24 @@ impl TableStorage {
         let len = usize::try_from(ty.minimum).unwrap_or(usize::MAX);
         elements
             .try_reserve_exact(len)
-            .map_err(|_| error!(Limit, "no memory for a table of {} elements", ty.minimum))?;
+            .map_err(|_| limits::exhaustion(error!(Limit, "no memory for a table of {} elements", ty.minimum)))?;
         mmap::populate(elements.as_mut_ptr().cast(), len * size_of::<u64>());
         elements.resize(len, 0);
         let marks = vec![0; mark_words(len)];
-        Ok(TableStorage { elements, marks, ty, limit: ty.maximum_elements().min(limit), values: [].into() })
+        Ok(TableStorage {
+            elements,
+            marks,
+            ty,
+            limit: ty.maximum_elements().min(limit),
+            values: [].into(),
+            together: None,
+        })
+    }
+
+    /// Makes the table one of several, for the sum of which there is a limit.
+    pub fn join(&mut self, total: &Arc<Total>) {
+        total.add(self.elements.len() as u64);
+        self.together = Some(total.clone());
     }
 
     /// The declared type.
@@ -81,7 +98,11 @@ impl TableStorage {
     /// Back to the size of a fresh table, with `restore` called for each range of elements that may have been written:
     /// ascending, with all elements and the values that were set.
     pub fn reset(&mut self, mut restore: impl FnMut(Range<usize>, &mut [u64], &[u64])) {
-        self.elements.truncate(self.ty.minimum as usize);
+        let minimum = self.ty.minimum as usize;
+        if let Some(together) = &self.together {
+            together.subtract((self.elements.len() - minimum) as u64);
+        }
+        self.elements.truncate(minimum);
         self.marks.truncate(mark_words(self.elements.len()));
         let len = self.elements.len();
         marks::take(&mut self.marks, |mark| {
@@ -89,6 +110,17 @@ impl TableStorage {
             let range = (mark * TABLE_CHUNK).min(len)..((mark + 1) * TABLE_CHUNK).min(len);
             restore(range.clone(), &mut self.elements[range], &self.values);
         });
+    }
+
+    /// Bytes that it takes, the room to grow in included.
+    pub fn bytes(&self) -> usize {
+        (self.elements.capacity() + self.marks.capacity() + self.values.len()) * size_of::<u64>()
+    }
+
+    /// Gives back room beyond the current size. The definition must be made anew after it.
+    pub fn release_spare(&mut self) {
+        self.elements.shrink_to_fit();
+        self.marks.shrink_to_fit();
     }
 
     /// Whether no mark is set.
@@ -219,18 +251,28 @@ unsafe fn extend(definition: &mut VmTable, delta: u64, value: u64) -> Option<u64
     let storage = unsafe { owner(definition) };
     let old = definition.length as u64;
     let new = old.checked_add(delta)?;
-    let more_marks = mark_words(usize::try_from(new).ok()?) - storage.marks.len();
-    if new > storage.limit
-        || storage.elements.try_reserve((new - old) as usize).is_err()
-        || storage.marks.try_reserve(more_marks).is_err()
-    {
+    if new > storage.limit {
         return None;
+    }
+    let more_marks = mark_words(usize::try_from(new).ok()?) - storage.marks.len();
+    let added = match &storage.together {
+        Some(together) => Some(together.try_add(delta)?),
+        None => None,
+    };
+    let reserved =
+        storage.elements.try_reserve(delta as usize).is_ok() && storage.marks.try_reserve(more_marks).is_ok();
+    // What could be reserved may lie elsewhere now.
+    definition.base = storage.elements.as_mut_ptr();
+    definition.marks = storage.marks.as_mut_ptr().cast();
+    if !reserved {
+        return None;
+    }
+    if let Some(added) = added {
+        added.keep();
     }
     storage.elements.resize(new as usize, value);
     storage.marks.resize(storage.marks.len() + more_marks, 0);
     if delta > 0 {
-        definition.base = storage.elements.as_mut_ptr();
-        definition.marks = storage.marks.as_mut_ptr().cast();
         definition.length = new as usize;
         definition.dirty = 1;
     }

@@ -11,6 +11,7 @@
 //! | `memory` | views of guest memory are bounded, and what they hand out is undone |
 //! | `handles`, `shared` | what outlived its store, or belongs to another, is an error and never another tenant |
 //! | `limits`, `limiter` | limits are kept, and say what they are |
+//! | `pool_limits`, `waiting`, `budget`, `metrics`, `machine` | the pool: what it refuses, who waits, what idle slots keep, what it counts, what it makes of a small machine |
 //! | `messages` | errors of wrong use say what was wrong and what would be right |
 //! | `threads`, `leaks` | any thread may do anything that `Send` and `Sync` allow; nothing is left behind |
 //! | `simd` | vectors across every boundary, in what a reset undoes, and where the specification leaves a choice |
@@ -33,6 +34,7 @@ mod atomics;
 mod background;
 mod backtraces;
 mod bounds;
+mod budget;
 mod bytes;
 mod dwarf;
 mod handles;
@@ -45,11 +47,14 @@ mod limiter;
 mod limits;
 mod linker;
 mod linking;
+mod machine;
 mod memory;
 mod memory64;
 mod messages;
+mod metrics;
 mod modes;
 mod pages;
+mod pool_limits;
 mod profiling;
 mod program;
 mod random;
@@ -66,6 +71,7 @@ mod tail_calls;
 mod threads;
 mod tracking;
 mod traps;
+mod waiting;
 #[cfg(feature = "wasi")]
 mod wasi;
 mod wide;

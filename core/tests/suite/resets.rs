@@ -280,11 +280,12 @@ fn a_shared_instance_is_reset_unless_it_is_in_use_or_closed() {
     claim.call(&change, ()).unwrap();
     fails(instance.reset(), ErrorKind::Busy);
     claim.reset().unwrap();
-    assert_eq!(look(&pre, &mut claim).1, (2, 4));
+    let sizes = pre.export::<(), (i32, i32)>("sizes").unwrap();
+    assert_eq!(claim.call(&sizes, ()).unwrap(), (2, 4));
     claim.call(&change, ()).unwrap();
     drop(claim);
     instance.reset().unwrap();
-    assert_eq!(look(&pre, &mut instance.enter().unwrap()).1, (2, 4));
+    assert_eq!(instance.enter().unwrap().call(&sizes, ()).unwrap(), (2, 4));
     assert_eq!(*instance.enter().unwrap().data(), 1);
     instance.close().unwrap();
     fails(instance.reset(), ErrorKind::StaleHandle);

@@ -246,7 +246,86 @@ fn abandoned_instances_do_not_keep_an_engine_that_everybody_dropped() {
         drop((pre, engine));
         drop(shared);
     }
-    assert_eq!(alive.load(Ordering::Relaxed), 0, "data of instances that were the last to go");
+    eventually("data of instances that were the last to go is dropped", || alive.load(Ordering::Relaxed) == 0);
+}
+
+/// Waits for something that another thread does.
+fn eventually(what: &str, done: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !done() {
+        assert!(Instant::now() < end, "not in 20 s: {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Data that notes the thread that drops it.
+struct Noted(Arc<Mutex<Vec<std::thread::ThreadId>>>);
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        self.0.lock().unwrap().push(std::thread::current().id());
+    }
+}
+
+#[test]
+fn a_finalizer_never_drops_host_data_not_even_the_last_one() {
+    let dropped: Arc<Mutex<Vec<_>>> = Arc::default();
+    let count = || dropped.lock().unwrap().len();
+    let engine = paranoid();
+    let linker = Linker::new(&engine);
+    let pre: InstancePre<Noted> = linker.instantiate_pre(&module(&engine, COUNTER)).unwrap();
+    let make = || pre.shared(Noted(dropped.clone())).unwrap();
+    let (first, second, raw, closed) = (make(), make(), make().into_raw(), make());
+    closed.close().unwrap();
+    assert_eq!(count(), 1);
+    drop(pre);
+    assert_eq!(count(), 1, "nothing was abandoned");
+    // The threads of finalizers; none of them is the one that drops.
+    let here = std::thread::current().id();
+    drop(first);
+    drop(closed);
+    // SAFETY: the numbers are of an instance of this engine.
+    unsafe { SharedInstance::<Noted>::abandon_raw(&engine, raw.0, raw.1) };
+    eventually("two are closed while the engine lives", || count() == 3);
+    assert_eq!(engine.live_instances(), 1);
+    let there = std::thread::scope(|scope| {
+        let thread = scope.spawn(move || drop((second, engine, linker)));
+        let id = thread.thread().id();
+        thread.join().unwrap();
+        id
+    });
+    eventually("the last instance of an engine that nobody else holds is closed", || count() == 4);
+    let threads = dropped.lock().unwrap();
+    assert_eq!(threads[0], here, "closing drops where it is called");
+    assert!(threads[1..].iter().all(|&thread| thread != here && thread != there));
+}
+
+#[test]
+fn what_is_abandoned_during_a_call_is_closed_after_it() {
+    let engine = paranoid();
+    let alive = Arc::new(AtomicUsize::new(0));
+    for with_pre in [true, false] {
+        let pre: InstancePre<Counted> = Linker::new(&engine).instantiate_pre(&module(&engine, COUNTER)).unwrap();
+        let raw = pre.shared(Counted::new(&alive)).unwrap().into_raw();
+        // SAFETY: the numbers are of an instance of this engine.
+        let claim = unsafe { SharedInstance::enter_raw(&pre, raw.0, raw.1) }.unwrap();
+        // SAFETY: as above.
+        unsafe { SharedInstance::<Counted>::abandon_raw(&engine, raw.0, raw.1) };
+        if with_pre {
+            drop(pre.shared(Counted::new(&alive)).unwrap());
+            drop(claim);
+            pre.shared(Counted::new(&alive)).unwrap().close().unwrap();
+        } else {
+            let other = pre.clone();
+            drop(claim);
+            // SAFETY: as above.
+            let claim = unsafe { SharedInstance::enter_raw(&other, raw.0, raw.1) }.unwrap();
+            assert_eq!(alive.load(Ordering::Relaxed), 1);
+            drop(claim);
+            drop((pre, other));
+        }
+        eventually("the instance is closed", || alive.load(Ordering::Relaxed) == 0);
+    }
 }
 
 #[test]
@@ -270,7 +349,7 @@ fn an_instance_abandoned_while_the_last_pre_goes_is_closed_by_one_of_the_two() {
                 drop(shared);
             });
         });
-        assert_eq!(alive.load(Ordering::Relaxed), 0);
+        eventually("the instance is closed", || alive.load(Ordering::Relaxed) == 0);
     }
 }
 
