@@ -24,7 +24,7 @@ use crate::error::{Error, Result, bail, error};
 use crate::sys::mapped::Bytes;
 
 /// Version of everything that `header` does not cover: of the sections and what they hold.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 /// Upper half of `e_flags`.
 pub const MAGIC: u32 = 0x1257 << 16;
 

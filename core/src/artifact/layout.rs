@@ -36,9 +36,10 @@ use super::info::ModuleInfo;
 pub const DIRTY_LINE_SHIFT: u32 = 8;
 /// Bytes of linear memory covered by one byte of a memory's dirty map.
 pub const DIRTY_LINE_BYTES: usize = 1 << DIRTY_LINE_SHIFT;
-/// A mark covers this many bytes from the marked address on, so a reset restores `DIRTY_SPILL_BYTES - 1` bytes beyond
-/// the end of each dirty line.
-pub const DIRTY_SPILL_BYTES: usize = 16;
+/// A mark covers this many bytes from the marked address on, modulo 2^32 in a 32-bit memory, so a reset restores as many
+/// beyond the end of each dirty line. A power of two, at least twice the widest store. Compiled code relies on it: another
+/// value needs another [`FORMAT`](super::format::FORMAT).
+pub const DIRTY_SPILL_BYTES: usize = 64;
 /// Elements of a table that share a mark, as a power of two.
 pub const TABLE_CHUNK_SHIFT: u32 = 5;
 /// Elements of a table that share a mark.
@@ -403,6 +404,7 @@ pub enum GlobalPlace {
 }
 
 const _: () = {
+    assert!(DIRTY_SPILL_BYTES.is_power_of_two() && DIRTY_SPILL_BYTES >= 32 && DIRTY_SPILL_BYTES <= DIRTY_LINE_BYTES);
     assert!(offset_of!(VmContext, store) == 0);
     assert!(offset_of!(VmStore, stack_limit) == 0);
     assert!(size_of::<VmGlobal>() == 16);

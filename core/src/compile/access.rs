@@ -7,12 +7,22 @@
 //! Invariant: every load and store names a region or is of constant data. One without would count as a barrier for all
 //! others.
 
-use cranelift_codegen::ir::{AliasRegion, AliasRegionData, Endianness, Function, MemFlagsData};
+use cranelift_codegen::ir::{AliasRegion, AliasRegionData, Endianness, Function, MemFlags, MemFlagsData};
 
 use super::traps;
 use crate::error::TrapCode;
 
 const REGIONS: [&str; 7] = ["vm", "heap", "dirty map", "table elements", "table flags", "globals", "stack"];
+
+/// The number of the region of dirty maps: its place in the list, from 1.
+const DIRTY_MAP: u32 = 3;
+const _: () = assert!(matches!(REGIONS[DIRTY_MAP as usize - 1].as_bytes(), b"dirty map"));
+
+/// Whether an access with these flags is one to a dirty map.
+pub(super) fn is_dirty_map(func: &Function, flags: MemFlags) -> bool {
+    let region = func.dfg.mem_flags[flags].alias_region();
+    region.is_some_and(|region| func.dfg.alias_regions[region].user_id == DIRTY_MAP)
+}
 
 /// The flags of each kind of access.
 #[derive(Clone, Copy)]

@@ -96,12 +96,19 @@ impl CompiledFunction {
 /// checked for all of them, and the table of traps stays empty. `addresses`: whether its address map is wanted.
 pub(super) fn compile(
     context: &mut Context,
+    regalloc: &mut regalloc2::Ctx,
     isa: &dyn TargetIsa,
     signals: bool,
     addresses: bool,
 ) -> Result<CompiledFunction> {
-    context.compile(isa, &mut ControlPlane::default()).map_err(|e| codegen_error(e.inner))?;
-    let compiled = context.compiled_code().ok_or_else(|| error!(Bug, "Cranelift compiled nothing"))?;
+    let control = &mut ControlPlane::default();
+    context.verify_if(isa).map_err(codegen_error)?;
+    context.optimize(isa, control).map_err(codegen_error)?;
+    super::translate::marks::lower(&mut context.func);
+    context.verify_if(isa).map_err(codegen_error)?;
+    let code =
+        isa.compile_function(&context.func, &context.domtree, regalloc, false, control).map_err(codegen_error)?;
+    let compiled = code.apply_params(&context.func.params);
     let buffer = &compiled.buffer;
     let code = buffer.data().to_vec();
     let alignment = buffer.alignment.max(isa.function_alignment().minimum).max(MIN_ALIGNMENT);

@@ -53,6 +53,7 @@ pub(crate) struct Compiler {
 /// What each thread keeps from one function to the next.
 struct Workspace {
     context: Context,
+    regalloc: regalloc2::Ctx,
     builder_context: FunctionBuilderContext,
     validator_allocations: FuncValidatorAllocations,
 }
@@ -61,6 +62,7 @@ impl Workspace {
     fn new() -> Self {
         Workspace {
             context: Context::new(),
+            regalloc: regalloc2::Ctx::default(),
             builder_context: FunctionBuilderContext::new(),
             validator_allocations: FuncValidatorAllocations::default(),
         }
@@ -180,7 +182,7 @@ impl Compiler {
         module: &Module<'_>,
         body: Body<'_>,
     ) -> Result<CompiledFunction> {
-        let Workspace { context, builder_context, validator_allocations } = workspace;
+        let Workspace { context, regalloc, builder_context, validator_allocations } = workspace;
         context.clear();
         let mut validator = body.validator.into_validator(std::mem::take(validator_allocations));
         let translated = translate::function(module, &mut context.func, builder_context, &body.body, &mut validator);
@@ -192,14 +194,14 @@ impl Compiler {
         let index = validator.index();
         *validator_allocations = validator.into_allocations();
         let (signals, addresses) = (self.tunables.signals_based_traps, self.tunables.address_map);
-        let function = emit::compile(context, &*self.isa, signals, addresses)?;
+        let function = emit::compile(context, regalloc, &*self.isa, signals, addresses)?;
         if signals || function.frame_bytes <= UNCHECKED_FRAME_BYTES {
             return Ok(function);
         }
         context.clear();
         let ty = module.func_type(index);
         trampoline::build_stack_check(&mut context.func, builder_context, &*self.isa, ty, function.frame_bytes);
-        function.behind(emit::compile(context, &*self.isa, signals, false)?)
+        function.behind(emit::compile(context, regalloc, &*self.isa, signals, false)?)
     }
 
     fn compile_trampoline(
@@ -209,9 +211,9 @@ impl Compiler {
         ty: &FuncType,
     ) -> Result<CompiledFunction> {
         workspace.context.clear();
-        let Workspace { context, builder_context, .. } = workspace;
+        let Workspace { context, regalloc, builder_context, .. } = workspace;
         trampoline::build(direction, &mut context.func, builder_context, &*self.isa, ty);
-        emit::compile(context, &*self.isa, self.tunables.signals_based_traps, false)
+        emit::compile(context, regalloc, &*self.isa, self.tunables.signals_based_traps, false)
     }
 }
 

@@ -33,17 +33,6 @@ impl PageSet {
         self.bits.get(page / 64).is_some_and(|word| word >> (page % 64) & 1 != 0)
     }
 
-    /// Adds the pages of a range of bytes, which is not empty. Says whether one of the two it starts and ends in is new.
-    #[inline]
-    fn add_short(&mut self, bytes: Range<usize>) -> bool {
-        let (first, last) = (bytes.start >> self.shift, (bytes.end - 1) >> self.shift);
-        if self.contains(first) && (first == last || self.contains(last)) {
-            return false;
-        }
-        self.insert(first..last + 1);
-        true
-    }
-
     #[cold]
     fn insert(&mut self, pages: Range<usize>) {
         if self.bits.len() * 64 < pages.end {
@@ -55,6 +44,7 @@ impl PageSet {
     }
 
     /// Adds the pages of a range of bytes. Says whether one is new.
+    #[inline]
     fn add(&mut self, bytes: Range<usize>) -> bool {
         let pages = bytes.start >> self.shift..bytes.end.div_ceil(1 << self.shift);
         let new = pages.clone().any(|page| !self.contains(page));
@@ -133,12 +123,12 @@ impl ResetLog {
         (self.lines, self.bytes) = (0, 0);
     }
 
-    /// Counts a run of lines of memory `index`, restored by writing `bytes`, which are not empty and lie in two pages at most.
+    /// Counts a run of lines of memory `index`, restored by writing `bytes`.
     #[inline]
     pub fn restored(&mut self, index: usize, lines: usize, bytes: Range<usize>) {
         self.lines += lines as u64;
         self.bytes += bytes.len() as u64;
-        if self.memories[index].written.add_short(bytes) {
+        if self.memories[index].written.add(bytes) {
             self.changed = true;
         }
     }
@@ -240,9 +230,9 @@ mod tests {
     fn sets_of_different_lengths_merge() {
         let page = page_size();
         let (mut a, mut b) = (PageSet::default(), PageSet::default());
-        a.add_short(0..1);
-        b.add_short(page * 100..page * 100 + 1);
-        b.add_short(0..1);
+        a.add(0..1);
+        b.add(page * 100..page * 100 + 1);
+        b.add(0..1);
         a.merge(&b);
         b.merge(&a);
         assert_eq!((a.len(), b.len()), (2, 2));

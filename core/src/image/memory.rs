@@ -8,7 +8,6 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::artifact::image::{Extent, extents, place};
-use crate::artifact::layout::DIRTY_SPILL_BYTES;
 use crate::error::{Result, bail};
 use crate::sys::mapped::{Bytes, Mapped};
 use crate::sys::page_size;
@@ -163,8 +162,6 @@ impl MemoryImage {
         }
     }
 }
-
-const _: () = assert!(DIRTY_SPILL_BYTES.is_power_of_two());
 
 #[cfg(test)]
 mod tests {

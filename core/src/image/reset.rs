@@ -5,7 +5,7 @@
 //! ```text
 //!   dirty map    0 0 1 1 0 0 0 1 0 …        scanned 64 bytes at a time
 //!                    └─┬─┘     └┬┘
-//!   memory           2 lines    1 line      each run, and the 15 bytes after it, from the image; zeroes beyond it
+//!   memory           2 lines    1 line      each run, and the 64 bytes after it, from the image; zeroes beyond it
 //! ```
 //!
 //! Where writes are not tracked, or not all of them were seen, the pages of the memory are given back instead.
@@ -210,22 +210,38 @@ pub(super) fn rebuild(
     Ok(())
 }
 
-/// Calls `found` with runs of marked lines, ascending, and clears the marks. `map` has a byte for each line, eight to a
-/// word; a run does not cross from one word to the next.
+/// Calls `found` with runs of marked lines, ascending and as long as they are, and clears the marks. `map` has a byte for each
+/// line, eight to a word.
 #[inline]
 fn for_each_run(map: &mut [u64], mut found: impl FnMut(Range<usize>)) {
+    let mut last = 0..0;
+    // Long runs come from words that are full, one after the other.
+    let mut joined = |run: Range<usize>| {
+        if run.start == last.end {
+            last.end = run.end;
+        } else {
+            let whole = std::mem::replace(&mut last, run);
+            if !whole.is_empty() {
+                found(whole);
+            }
+        }
+    };
     // Blocks of known size, so that looking at a clean one takes a few vector instructions.
     let (blocks, rest) = map.as_chunks_mut::<8>();
     let lines_in_blocks = blocks.len() * 64;
     for (i, block) in blocks.iter_mut().enumerate() {
         if block.iter().fold(0, |any, &word| any | word) != 0 {
-            runs_of_words(block, i * 64, &mut found);
+            runs_of_words(block, i * 64, &mut joined);
         }
     }
-    runs_of_words(rest, lines_in_blocks, &mut found);
+    runs_of_words(rest, lines_in_blocks, &mut joined);
+    if !last.is_empty() {
+        found(last);
+    }
 }
 
-/// The runs of a few words, the first of which stands for the lines from `line` on.
+/// The runs of a few words, the first of which stands for the lines from `line` on. A run does not cross from one word to the
+/// next.
 #[inline]
 fn runs_of_words(words: &mut [u64], line: usize, found: &mut impl FnMut(Range<usize>)) {
     const LOW: u64 = 0x0101_0101_0101_0101;
@@ -255,7 +271,7 @@ fn runs_of_words(words: &mut [u64], line: usize, found: &mut impl FnMut(Range<us
 #[inline]
 unsafe fn restore(definition: &VmMemory, lines: Range<usize>, image: Option<&MemoryImage>) -> Range<usize> {
     let start = lines.start * DIRTY_LINE_BYTES;
-    let end = (lines.end * DIRTY_LINE_BYTES + DIRTY_SPILL_BYTES - 1).min(definition.length());
+    let end = (lines.end * DIRTY_LINE_BYTES + DIRTY_SPILL_BYTES).min(definition.length());
     let piece = |range: Range<usize>, bytes: Option<&[u8]>| {
         // SAFETY: `range` lies in the memory.
         unsafe {
@@ -269,6 +285,13 @@ unsafe fn restore(definition: &VmMemory, lines: Range<usize>, image: Option<&Mem
     match image {
         Some(image) => image.pieces(start..end, piece),
         None => piece(start..end, None),
+    }
+    // What a mark covers goes on at the start of the memory after the last address of 32 bits.
+    if lines.end * DIRTY_LINE_BYTES == MEMORY32_MAX_BYTES as usize {
+        match image {
+            Some(image) => image.pieces(0..DIRTY_SPILL_BYTES, piece),
+            None => piece(0..DIRTY_SPILL_BYTES, None),
+        }
     }
     start..end
 }
@@ -348,9 +371,9 @@ mod tests {
                         bytes[start..end].fill(mark);
                         let mut map: Vec<u64> =
                             bytes.chunks(8).map(|word| u64::from_le_bytes(word.try_into().unwrap())).collect();
-                        let mut lines = Vec::new();
-                        for_each_run(&mut map, |r| lines.extend(r));
-                        assert_eq!(lines, (start..end).collect::<Vec<_>>());
+                        let mut runs = Vec::new();
+                        for_each_run(&mut map, |run| runs.push(run));
+                        assert_eq!(runs, [start..end]);
                         assert!(map.iter().all(|&word| word == 0));
                     }
                 }

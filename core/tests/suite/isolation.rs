@@ -136,6 +136,109 @@ fn a_store_in_a_branch_does_not_count_for_the_store_after_it() {
 }
 
 #[test]
+fn stores_in_loops_of_any_step_and_direction_are_undone() {
+    let engine = one_slot();
+    // `$p` moves, `$q` does not, and a store in a branch is made from the third round on.
+    let body = "(i32.store16 (local.get $p) (i32.const -1))
+        (i64.store offset=70 (local.get $p) (i64.const -1))
+        (i32.store8 offset=3 (local.get $q) (i32.const -1))
+        (i32.store8 (i32.add (local.get $p) (local.get $q)) (i32.const -1))
+        (if (i32.gt_u (local.get $i) (i32.const 2)) (then (i64.store offset=300 (local.get $q) (i64.const -1))))";
+    let text = format!(
+        r#"(module (memory (export "memory") 3) (data (i32.const 1000) "an image")
+          (func (export "loop") (param $p i32) (param $q i32) (param $step i32) (param $n i32) (local $i i32)
+            (loop $again
+              {body}
+              (local.set $p (i32.add (local.get $p) (local.get $step)))
+              (br_if $again (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (local.get $n)))))
+          (func (export "nest") (param $p i32) (param $q i32) (param $step i32) (param $n i32) (local $i i32)
+            (i32.store (local.get $q) (i32.const -1))
+            (loop $outer
+              (i32.store8 offset=50 (local.get $q) (i32.const -1))
+              (loop $again
+                {body}
+                (br_if $again (i32.and (i32.const 3) (local.tee $i (i32.add (local.get $i) (i32.const 1))))))
+              (i32.store8 offset=60 (local.get $p) (i32.const -1))
+              (local.set $p (i32.add (local.get $p) (local.get $step)))
+              (br_if $outer (i32.lt_u (local.get $i) (local.get $n))))))"#
+    );
+    let pre = pre(&engine, text);
+    for name in ["loop", "nest"] {
+        let function = pre.export::<(u32, u32, u32, u32), ()>(name).unwrap();
+        for step in [0i32, 1, 8, 255, 256, 257, 4096, -1, -8, -257] {
+            for (p, q) in [(0, 0), (255, 250), (PAGE, 4090), (PAGE + 200, 195)] {
+                for n in [1, 2, 5, 40, 300] {
+                    // Some leave the memory on the way.
+                    leaves_nothing(&pre, |pre| drop(pre.call((), &function, (p, q, step as u32, n))));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn addresses_that_are_sums_off_one_value_are_undone() {
+    let engine = one_slot();
+    let sums = |distance: i32| {
+        [
+            format!("(i32.add (local.get 0) (i32.const {distance}))"),
+            format!("(i32.sub (local.get 0) (i32.const {}))", -distance),
+            format!("(i32.wrap_i64 (i64.add (i64.extend_i32_u (local.get 0)) (i64.const {distance})))"),
+            format!("(i32.wrap_i64 (i64.sub (i64.extend_i32_s (local.get 0)) (i64.const {})))", -distance),
+        ]
+    };
+    let distances = [-300, -64, -63, -57, -56, -8, -1, 0, 1, 8, 48, 55, 56, 57, 63, 64, 65, 120, 300];
+    let mut functions = String::new();
+    let mut names = Vec::new();
+    for first in distances {
+        for second in distances {
+            for (i, (a, b)) in sums(first).iter().zip(sums(second).iter().rev()).enumerate() {
+                let name = format!("{first} {second} {i}");
+                functions += &format!(
+                    "(func (export \"{name}\") (param i32)
+                      (i64.store {a} (i64.const -1)) (i64.store {b} (i64.const -1)) (i32.store8 offset=40 {b} (i32.const 7)))"
+                );
+                names.push(name);
+            }
+        }
+    }
+    let pre = pre(&engine, format!("(module (memory (export \"memory\") 1) {functions})"));
+    for name in names {
+        let function = pre.export::<u32, ()>(&name).unwrap();
+        // Out of bounds at both ends of the memory.
+        for at in [0, 60, 64, 300, 311, 312, 500, 511, 4096, PAGE - 340, PAGE - 70, PAGE - 8] {
+            drop(pre.call((), &function, at));
+        }
+        leaves_nothing(&pre, |pre| drop(pre.call((), &function, 760)));
+    }
+}
+
+/// A mark near the end of the largest memory of 32-bit addresses covers stores at its start.
+#[test]
+fn addresses_that_wrap_at_the_end_of_4_gib_are_undone() {
+    let engine = one_slot();
+    let pre = pre(
+        &engine,
+        r#"(module (memory (export "memory") 1) (data (i32.const 3) "an image")
+          (func (export "write") (param i32 i32)
+            (drop (memory.grow (i32.const 65535)))
+            (i32.store8 (local.get 0) (i32.const -1))
+            (i64.store (i32.add (local.get 0) (i32.const 24)) (i64.const -1))
+            (i64.store offset=7 (i32.sub (local.get 0) (i32.const -40)) (i64.const -1))
+            (loop
+              (i32.store8 (i32.add (local.get 0) (i32.const 63)) (i32.const -1))
+              (br_if 0 (local.tee 1 (i32.sub (local.get 1) (i32.const 1)))))))"#,
+    );
+    let write = pre.export::<(u32, u32), ()>("write").unwrap();
+    for at in [1, 10, 24, 25, 32, 40, 48, 60, 63, 64, 100, 257] {
+        leaves_nothing(&pre, |pre| {
+            // Growing fails where there is no room for it. A store that lies across the end traps.
+            drop(pre.call((), &write, (u32::MAX - (at - 1), 3)));
+        });
+    }
+}
+
+#[test]
 fn what_each_kind_of_atomic_operator_writes_is_undone() {
     let text = r#"(module (memory (export "memory") 2)
       (func (export "store") (param i32) (i64.atomic.store (local.get 0) (i64.const -1)))

@@ -80,7 +80,8 @@ pub enum Index {
     Constant(u32),
     /// `local.tee` of a local plus a constant, into `$t`.
     Tee(u8, u32),
-    Sum(u8, u32),
+    /// A local plus a constant, in 32 or in 64 bits.
+    Sum(u8, i32, bool),
     /// One of two locals, through the result of a block that is left early.
     Either(u8, u8, u8),
     /// The value of a global.
@@ -162,14 +163,14 @@ fn index() -> impl Strategy<Value = Index> {
         8 => (0u8..4).prop_map(Index::Local),
         2 => place().prop_map(Index::Constant),
         2 => (0u8..4, 0u32..300).prop_map(|(local, plus)| Index::Tee(local, plus)),
-        2 => (0u8..4, 0u32..40).prop_map(|(local, plus)| Index::Sum(local, plus)),
+        4 => (0u8..4, -80i32..140, any::<bool>()).prop_map(|(local, plus, wide)| Index::Sum(local, plus, wide)),
         1 => (0u8..4, 0u8..4, 0u8..8).prop_map(|(a, b, bit)| Index::Either(a, b, bit)),
         1 => Just(Index::Global),
     ]
 }
 
 fn statement() -> impl Strategy<Value = Statement> {
-    let offset = prop_oneof![6 => 0u32..40, 6 => 8u32..18, 2 => 200u32..300, 1 => 4000u32..5000];
+    let offset = prop_oneof![6 => 0u32..40, 6 => 8u32..18, 4 => 40u32..140, 2 => 200u32..300, 1 => 4000u32..5000];
     let store = (0..WIDTHS.len(), index(), offset, any::<u64>())
         .prop_map(|(width, index, offset, value)| Statement::Store { width, index, offset, value });
     let leaf = prop_oneof![
@@ -338,7 +339,10 @@ impl Writer<'_> {
             Index::Local(n) => get(n),
             Index::Constant(place) => format!("(i32.const {})", self.program.address(*place)),
             Index::Tee(n, plus) => format!("(local.tee $t (i32.add {} (i32.const {plus})))", get(n)),
-            Index::Sum(n, plus) => format!("(i32.add {} (i32.const {plus}))", get(n)),
+            Index::Sum(n, plus, false) => format!("(i32.add {} (i32.const {plus}))", get(n)),
+            Index::Sum(n, plus, true) => {
+                format!("(i32.wrap_i64 (i64.add (i64.const {plus}) (i64.extend_i32_u {})))", get(n))
+            }
             Index::Either(a, b, bit) => {
                 format!("(block (result i32) {} (br_if 0 {}) (drop) {})", get(a), condition(*bit), get(b))
             }

@@ -4,8 +4,10 @@
 //! nothing. The arms of an `if` need no block parameters, as each has one predecessor.
 
 use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, JumpTableData, Value};
+use cranelift_frontend::Variable;
 use wasmparser::{BlockType, BrTable, Operator};
 
+use super::loops::LoopFacts;
 use super::{Translator, abi, builtin, invalid, parse};
 use crate::artifact::info::ValType;
 use crate::compile::traps;
@@ -21,6 +23,8 @@ pub(super) struct Frame<'a> {
     label: Option<Block>,
     /// Height of the operand stack below the frame's parameters.
     height: usize,
+    /// How many marks were known when the frame was opened: they have been made wherever control is inside and after it.
+    marks: usize,
 }
 
 /// Types of a block's results or parameters.
@@ -43,7 +47,10 @@ impl std::ops::Deref for Types<'_> {
 enum FrameKind {
     Function,
     Block,
-    Loop,
+    Loop {
+        /// Whether the innermost loop around it is tight.
+        outer_tight: bool,
+    },
     /// With the block of the other arm, and the parameters with which it starts.
     If {
         otherwise: Block,
@@ -57,7 +64,14 @@ enum FrameKind {
 impl<'a> Translator<'a, '_> {
     pub(super) fn push_function_frame(&mut self) {
         let results = Types::List(self.ty.results());
-        self.frames.push(Frame { kind: FrameKind::Function, label_types: results, results, label: None, height: 0 });
+        self.frames.push(Frame {
+            kind: FrameKind::Function,
+            label_types: results,
+            results,
+            label: None,
+            height: 0,
+            marks: 0,
+        });
     }
 
     pub(super) fn control(&mut self, operator: &Operator<'_>) -> Result<()> {
@@ -71,6 +85,7 @@ impl<'a> Translator<'a, '_> {
                     results: Types::List(&[]),
                     label: None,
                     height: self.stack.len(),
+                    marks: self.marks.len(),
                 }),
                 O::Else => self.otherwise()?,
                 O::End => self.end()?,
@@ -87,7 +102,7 @@ impl<'a> Translator<'a, '_> {
             O::Block { blockty } => {
                 let (params, results) = self.block_type(*blockty)?;
                 let height = self.stack.len() - params.len();
-                self.frames.push(Frame { kind: FrameKind::Block, label_types: results, results, label: None, height });
+                self.push_frame(FrameKind::Block, results, height);
             }
             O::Loop { blockty } => self.open_loop(*blockty)?,
             O::If { blockty } => self.open_if(*blockty)?,
@@ -124,20 +139,37 @@ impl<'a> Translator<'a, '_> {
         })
     }
 
+    /// Opens a frame that has no label yet.
+    fn push_frame(&mut self, kind: FrameKind, results: Types<'a>, height: usize) {
+        let marks = self.marks.len();
+        self.frames.push(Frame { kind, label_types: results, results, label: None, height, marks });
+    }
+
     fn open_loop(&mut self, ty: BlockType) -> Result<()> {
         let (params, results) = self.block_type(ty)?;
         let height = self.stack.len() - params.len();
         let header = self.block_with_params(params)?;
+        let LoopFacts { unchanged, tight } = std::mem::take(&mut self.next_loop);
+        let unchanged: Vec<(Variable, Value)> = unchanged
+            .into_iter()
+            .map(|local| self.locals[local as usize])
+            .map(|local| (local, self.builder.use_var(local)))
+            .collect();
         self.jump(header, params.len())?;
         self.stack.truncate(height);
-        self.enter(header);
+        let marks = self.marks.len();
+        self.enter(header, marks);
+        for (local, value) in unchanged {
+            self.builder.def_var(local, value);
+        }
         self.stack.extend_from_slice(self.builder.block_params(header));
         self.frames.push(Frame {
-            kind: FrameKind::Loop,
+            kind: FrameKind::Loop { outer_tight: std::mem::replace(&mut self.tight_loop, tight) },
             label_types: Types::List(params),
             results,
             label: Some(header),
             height,
+            marks,
         });
         Ok(())
     }
@@ -152,8 +184,7 @@ impl<'a> Translator<'a, '_> {
         let otherwise = self.builder.create_block();
         self.builder.ins().brif(condition, then, &[], otherwise, &[]);
         self.fall_into(then);
-        let kind = FrameKind::If { otherwise, params };
-        self.frames.push(Frame { kind, label_types: results, results, label: None, height });
+        self.push_frame(FrameKind::If { otherwise, params }, results, height);
         Ok(())
     }
 
@@ -161,12 +192,12 @@ impl<'a> Translator<'a, '_> {
     fn otherwise(&mut self) -> Result<()> {
         let frame = self.frames.last_mut().expect("the validator matched else");
         if let FrameKind::If { otherwise, params } = std::mem::replace(&mut frame.kind, FrameKind::Else) {
-            let height = frame.height;
+            let (height, marks) = (frame.height, frame.marks);
             if self.reachable {
                 self.jump_to(0)?;
             }
             self.stack.truncate(height);
-            self.enter(otherwise);
+            self.enter(otherwise, marks);
             self.builder.seal_block(otherwise);
             self.stack.extend(params);
             self.reachable = true;
@@ -186,7 +217,8 @@ impl<'a> Translator<'a, '_> {
                 self.stack.truncate(frame.height);
                 return Ok(());
             }
-            FrameKind::Loop => {
+            FrameKind::Loop { outer_tight } => {
+                self.tight_loop = outer_tight;
                 self.builder.seal_block(frame.label.expect("loops have labels"));
                 None
             }
@@ -197,7 +229,7 @@ impl<'a> Translator<'a, '_> {
                 self.jump(label, frame.results.len())?;
             }
             self.stack.truncate(frame.height);
-            self.enter(label);
+            self.enter(label, frame.marks);
             self.builder.seal_block(label);
             self.stack.extend_from_slice(self.builder.block_params(label));
             self.reachable = true;
@@ -281,8 +313,7 @@ impl<'a> Translator<'a, '_> {
         let table = self.builder.create_jump_table(JumpTableData::new(default, &calls));
         self.builder.ins().br_table(selector, table);
         for (block, label, arity) in passing {
-            self.enter(block);
-            self.builder.seal_block(block);
+            self.fall_into(block);
             self.jump(label, arity)?;
         }
         self.reachable = false;
@@ -345,10 +376,10 @@ impl<'a> Translator<'a, '_> {
         Ok(())
     }
 
-    /// Continues in a block that may have any predecessors.
-    fn enter(&mut self, block: Block) {
+    /// Continues in a block whose predecessors all come from where the oldest `marks` marks had been made.
+    fn enter(&mut self, block: Block, marks: usize) {
         self.builder.switch_to_block(block);
-        self.marks.forget();
+        self.marks.keep(marks);
     }
 
     /// Continues in a block whose only predecessor is the one that has just ended, so that all that was done there holds.

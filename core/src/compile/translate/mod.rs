@@ -11,7 +11,8 @@ mod builtin;
 mod call;
 mod control;
 mod heap;
-mod marks;
+mod loops;
+pub(super) mod marks;
 mod memory;
 mod numeric;
 mod simd;
@@ -28,6 +29,7 @@ use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use wasmparser::{FuncValidator, FunctionBody, Operator, ValidatorResources, WasmFeatures};
 
 use self::control::Frame;
+use self::loops::LoopFacts;
 use self::marks::Marks;
 use self::simd::{FreshLoads, RelaxedForms};
 use super::access::Access;
@@ -124,6 +126,10 @@ struct Translator<'a, 'b> {
     reachable: bool,
     locals: Vec<Variable>,
     marks: Marks,
+    /// What is known of the loop that the next operator opens.
+    next_loop: LoopFacts,
+    /// Whether the innermost loop is tight, see [`LoopFacts`].
+    tight_loop: bool,
     fresh_loads: FreshLoads,
     signatures: HashMap<u32, SigRef>,
     functions: HashMap<u32, FuncRef>,
@@ -167,10 +173,14 @@ pub(super) fn function<'a>(
     translator.push_function_frame();
 
     let mut operators = wasmparser::OperatorsReader::new(reader);
+    let mut loops = loops::facts(operators.clone(), translator.locals.len()).into_iter();
     while !operators.eof() {
         let (operator, offset) = operators.read_with_offset().map_err(invalid)?;
         validator.op(offset, &operator).map_err(invalid)?;
         translator.builder.set_srcloc(SourceLoc::new(offset as u32));
+        if matches!(operator, Operator::Loop { .. }) {
+            translator.next_loop = loops.next().unwrap_or_default();
+        }
         translator.operator(&operator)?;
     }
     operators.finish().map_err(invalid)?;
@@ -201,6 +211,8 @@ impl<'a, 'b> Translator<'a, 'b> {
             reachable: true,
             locals: Vec::new(),
             marks: Marks::default(),
+            next_loop: LoopFacts::default(),
+            tight_loop: false,
             fresh_loads: FreshLoads::default(),
             signatures: HashMap::new(),
             functions: HashMap::new(),
