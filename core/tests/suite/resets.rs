@@ -302,28 +302,41 @@ fn an_instance_of_another_store_is_not_reset() {
     fails(instance.reset(&mut Store::new(&engine, 0)), ErrorKind::StaleHandle);
 }
 
-fn in_pages(change: impl FnOnce(&mut Config)) -> Engine {
+fn in_pages() -> Engine {
     kit::engine(|config| {
-        config.max_instances(1);
-        change(config);
-        config.dirty_tracking(DirtyTracking::Pages);
+        config.max_instances(1).dirty_tracking(DirtyTracking::Pages);
     })
 }
 
-/// Fills memories of all kinds, far more than is kept resident, partly and wholly.
+/// Fills memories of all kinds, far more than is kept resident, partly and wholly. Those without a reservation move.
 #[test]
 fn written_pages_are_undone_however_many_there_are() {
-    let kinds: [(&str, &str, u64, bool); 4] =
-        [("", "i32", 4 << 30, true), ("", "i32", 0, true), ("i64", "i64", 4 << 30, true), ("i64", "i64", 0, false)];
-    for (address, ty, reservation, signals) in kinds {
-        let engine = in_pages(|config| {
-            config.memory_reservation(reservation).signals_based_traps(signals);
+    use DirtyTracking::{Off, Pages};
+    let kinds = [
+        (Pages, "", 4 << 30, true, true),
+        (Pages, "", 0, true, true),
+        (Pages, "", 0, false, false),
+        (Pages, "i64", 4 << 30, true, false),
+        (Pages, "i64", 0, false, true),
+        (Off, "", 4 << 30, true, false),
+        (Off, "", 0, true, true),
+        (Off, "i64", 0, false, true),
+    ];
+    for (tracking, address, reservation, signals, image) in kinds {
+        let engine = kit::engine(|config| {
+            config.memory_reservation(reservation).signals_based_traps(signals).max_instances(1);
+            config.dirty_tracking(tracking);
         });
+        let ty = if address.is_empty() { "i32" } else { address };
+        let data = match image {
+            true => format!(r#"(data ({ty}.const 5000) "near") (data ({ty}.const 20000000) "far")"#),
+            false => String::new(),
+        };
         let pre = pre(
             &engine,
             format!(
                 r#"(module (memory (export "memory") {address} 400 900)
-                  (data ({ty}.const 5000) "near") (data ({ty}.const 20000000) "far")
+                  {data}
                   (func (export "fill") (param {ty} {ty} i32)
                     (memory.fill (local.get 0) (local.get 2) (local.get 1)))
                   (func (export "grow") (param {ty}) (result {ty}) (memory.grow (local.get 0)))
@@ -341,8 +354,10 @@ fn written_pages_are_undone_however_many_there_are() {
             let mut bytes = vec![0xee; size];
             assert_eq!(instance.memory_size(&memory).unwrap(), size as u64);
             instance.memory_read(&memory, 0, &mut bytes).unwrap();
-            assert_eq!((&bytes[5000..5004], &bytes[20_000_000..20_000_003]), (&b"near"[..], &b"far"[..]));
-            assert_eq!(bytes.iter().filter(|&&byte| byte != 0).count(), 7);
+            if image {
+                assert_eq!((&bytes[5000..5004], &bytes[20_000_000..20_000_003]), (&b"near"[..], &b"far"[..]));
+            }
+            assert_eq!(bytes.iter().filter(|&&byte| byte != 0).count(), if image { 7 } else { 0 });
             if grow > 0 {
                 instance.call_raw(&pre.func("grow").unwrap(), &mut [grow]).unwrap();
             }
@@ -414,8 +429,8 @@ fn in_fork(body: impl FnOnce() -> bool) {
 #[test]
 fn a_process_has_one_descriptor_for_its_pages_and_a_child_its_own() {
     alone("resets::a_process_has_one_descriptor_for_its_pages_and_a_child_its_own", || {
-        let engine = in_pages(|_| {});
-        let other = in_pages(|_| {});
+        let engine = in_pages();
+        let other = in_pages();
         let (first, _) = all(&engine);
         let (second, _) = all(&other);
         let change = first.export::<(), i32>("change").unwrap();
@@ -497,7 +512,7 @@ fn a_system_that_cannot_tell_written_pages_is_an_error() {
 #[test]
 fn scans_that_cease_to_work_leave_memories_to_be_rebuilt() {
     alone("resets::scans_that_cease_to_work_leave_memories_to_be_rebuilt", || {
-        let engine = in_pages(|_| {});
+        let engine = in_pages();
         let (pre, _) = all(&engine);
         let change = pre.export::<(), i32>("change").unwrap();
         let fresh = look(&pre, &mut pre.fresh(0).unwrap());
