@@ -9,7 +9,7 @@ use crate::artifact::layout::{VmFuncRef, VmMemory, WASM_PAGE_BYTES};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result, TrapCode, bail, error};
 use crate::func::check_raw;
-use crate::image::InstanceImage;
+use crate::image::{HotSets, HotStats, InstanceImage};
 use crate::instance::Instance;
 use crate::module::Module;
 use crate::owned::OwnedInstance;
@@ -68,16 +68,17 @@ impl<T: 'static> InstancePre<T> {
         let engine = module.engine();
         check_limits(module.info(), engine.limits())?;
         let loaded = module.loaded();
+        // Others may hold a shared memory that an instance has made: the next one needs another.
+        let keeps_slots = store.is_none() && engine.config().keeps_slots() && !defines_shared_memory(module.info());
         let recipe = SlotRecipe {
             module: loaded.vm.clone(),
             image: loaded.image.clone(),
             imports,
             limits: engine.limits(),
             keeps: Box::new((keeps, module.clone())),
+            hot: if keeps_slots { HotSets::new(&loaded.vm) } else { None },
             paranoid: engine.config().is_paranoid(),
         };
-        // Others may hold a shared memory that an instance has made: the next one needs another.
-        let keeps_slots = store.is_none() && engine.config().keeps_slots() && !defines_shared_memory(module.info());
         let pool = PoolHandle::new(recipe, engine.pool().clone(), keeps_slots);
         Ok(InstancePre { inner: Arc::new(Inner { pool, module: module.clone(), store }), _data: PhantomData })
     }
@@ -157,6 +158,13 @@ impl<T: 'static> InstancePre<T> {
     {
         SharedInstance::<T>::close_abandoned(self.engine());
         Ok(SharedInstance::new(self.fresh(data)?, self.engine()))
+    }
+
+    /// What instances have written to so far, if the module's writes are tracked as
+    /// [`Touched`](crate::DirtyTracking::Touched) and its slots are kept.
+    #[doc(hidden)]
+    pub fn hot_stats(&self) -> Option<HotStats> {
+        self.inner.pool.hot().map(|hot| hot.stats())
     }
 
     fn image(&self) -> &InstanceImage {

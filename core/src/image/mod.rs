@@ -6,11 +6,13 @@
 
 mod memory;
 mod reset;
+mod touched;
 
 use std::sync::{Arc, Mutex, OnceLock};
 
 pub use memory::MemoryImage;
-pub use reset::{GlobalsImage, check, prepare, reset};
+pub use reset::{GlobalsImage, check, is_outdated, prepare, refresh, reset};
+pub use touched::{HotSets, HotStats};
 
 use self::memory::ImageFile;
 use crate::artifact::format::{Artifact, Section};

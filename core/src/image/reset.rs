@@ -15,7 +15,9 @@
 
 use std::ops::Range;
 use std::ptr;
+use std::sync::Arc;
 
+use super::touched::{HotSets, SlotView};
 use super::{InstanceImage, MemoryImage};
 use crate::artifact::info::{Elements, ModuleInfo};
 use crate::artifact::layout::{DIRTY_LINE_BYTES, DIRTY_SPILL_BYTES, MEMORY32_MAX_BYTES, VmGlobal, VmMemory};
@@ -29,19 +31,20 @@ use crate::vm::shared::InstanceMemory;
 /// make the scan of its map take seconds.
 const SCANNED_MAX_BYTES: usize = MEMORY32_MAX_BYTES as usize;
 
-/// Initial values of an instance's mutable globals. They belong to the slot: a `funcref` in them points into its context.
+/// What belongs to a slot: initial values of its instance's mutable globals, as a `funcref` in them points into its context;
+/// and what it knows of hot sets.
 #[derive(Debug, Default)]
-pub struct GlobalsImage(Box<[VmGlobal]>);
+pub struct GlobalsImage(Box<[VmGlobal]>, Option<SlotView>);
 
 /// Others may hold a shared memory that an instance has made, so that it cannot go back to its image.
 const SHARED: &str = "an instance that defines a shared memory was to be used again";
 
-/// Gives a new instance its image, and takes the image of its globals.
+/// Gives a new instance its image, and takes the image of its globals. With `hot` its memories are protected.
 ///
 /// # Errors
 ///
 /// `Os` when mappings or memory are exhausted.
-pub fn prepare(instance: &mut VmInstance, image: &InstanceImage) -> Result<GlobalsImage> {
+pub fn prepare(instance: &mut VmInstance, image: &InstanceImage, hot: Option<&Arc<HotSets>>) -> Result<GlobalsImage> {
     let module = instance.module().clone();
     for (memory, image) in instance.memories().iter().zip(image.make(&module.info)?) {
         if let Some(image) = image {
@@ -55,8 +58,9 @@ pub fn prepare(instance: &mut VmInstance, image: &InstanceImage) -> Result<Globa
             _ => fill_table(instance, image, i),
         }
     }
+    let view = hot.map(|hot| SlotView::new(hot, instance));
     // SAFETY: nobody runs in the instance.
-    Ok(GlobalsImage(unsafe { (*instance.mutable_globals()).into() }))
+    Ok(GlobalsImage(unsafe { (*instance.mutable_globals()).into() }, view))
 }
 
 /// What the elements of a table start as: a reference that perhaps only the instance knows.
@@ -120,7 +124,15 @@ pub unsafe fn reset(instance: &mut VmInstance, image: &InstanceImage, globals: &
         let definition = instance.memory(imported_memories + i as u32);
         let InstanceMemory::Own(memory) = &instance.memories()[i] else { bail!(Bug, "{SHARED}") };
         // SAFETY: the definition of a memory that this instance defines.
-        unsafe { reset_memory(memory, &*definition, memory_image.as_ref())? };
+        unsafe {
+            match (&globals.1, memory.touched()) {
+                (Some(view), Some(touched)) => view.reset(memory, touched, &*definition, memory_image.as_ref(), i)?,
+                _ => restore_memory(memory, &*definition, memory_image.as_ref())?,
+            }
+            if (*definition).length() > memory.minimum_bytes() {
+                memory.shrink_to_minimum(&*definition)?;
+            }
+        }
     }
     for i in 0..image.plan.tables.len() {
         let definition = instance.table(imported_tables + i as u32);
@@ -129,7 +141,22 @@ pub unsafe fn reset(instance: &mut VmInstance, image: &InstanceImage, globals: &
             reset_table(instance, image, i);
         }
     }
+    if is_outdated(globals) && !refresh(instance, globals) {
+        bail!(Os, "protecting pages of a memory has failed (out of memory or mappings: see vm.max_map_count)");
+    }
     Ok(())
+}
+
+/// Whether other instances have taught something since the memories of a slot were protected.
+#[inline]
+pub fn is_outdated(globals: &GlobalsImage) -> bool {
+    globals.1.as_ref().is_some_and(SlotView::is_outdated)
+}
+
+/// Protects the memories of an idle slot as is known now. Says whether it can be used.
+#[cold]
+pub fn refresh(instance: &VmInstance, globals: &GlobalsImage) -> bool {
+    globals.1.as_ref().is_none_or(|view| view.adopt(instance))
 }
 
 #[cold]
@@ -142,13 +169,13 @@ fn reset_table(instance: &mut VmInstance, image: &InstanceImage, index: usize) {
     unsafe { place.write(fresh) };
 }
 
-/// Restores the dirty lines of a memory and its size.
+/// Restores the dirty lines of a memory, or rebuilds it.
 ///
 /// # Safety
 ///
 /// Nobody uses the memory; `definition` is its own.
 #[inline]
-unsafe fn reset_memory(memory: &LinearMemory, definition: &VmMemory, image: Option<&MemoryImage>) -> Result<()> {
+unsafe fn restore_memory(memory: &LinearMemory, definition: &VmMemory, image: Option<&MemoryImage>) -> Result<()> {
     match (memory.tracking(), dirty_map(definition)) {
         (DirtyTracking::Lines, Some(map)) if definition.length() <= SCANNED_MAX_BYTES => {
             // SAFETY: the map is accessible for every line of the memory, and nobody else uses it.
@@ -158,16 +185,13 @@ unsafe fn reset_memory(memory: &LinearMemory, definition: &VmMemory, image: Opti
         }
         _ => rebuild(memory, image)?,
     }
-    if definition.length() > memory.minimum_bytes() {
-        memory.shrink_to_minimum(definition)?;
-    }
     Ok(())
 }
 
 /// Restores a memory whose writes are not known, or whose map is too large to be scanned: its pages are given back, so that
 /// the image, or zeroes, are there again. Costs a system call or two, and time in proportion to what is resident.
 #[cold]
-fn rebuild(memory: &LinearMemory, image: Option<&MemoryImage>) -> Result<()> {
+pub(super) fn rebuild(memory: &LinearMemory, image: Option<&MemoryImage>) -> Result<()> {
     match (memory.discard()?, image) {
         (true, Some(image)) => image.map(memory),
         _ => Ok(()),
@@ -255,6 +279,7 @@ pub unsafe fn check(instance: &mut VmInstance, image: &InstanceImage, globals: &
         bail!(Bug, "segments differ from their image after a reset");
     }
     let module = instance.module().clone();
+    let look_at_protections = globals.1.as_ref().is_some_and(SlotView::checks_protections);
     for (i, memory_image) in image.memories().iter().enumerate() {
         // SAFETY: the definition of a memory that this instance defines.
         let definition = unsafe { &*instance.memory(module.info.imported_memories + i as u32) };
@@ -287,6 +312,11 @@ pub unsafe fn check(instance: &mut VmInstance, image: &InstanceImage, globals: &
         }
         if let Some(range) = differs {
             bail!(Bug, "memory {i} differs from its image somewhere in {range:?} after a reset");
+        }
+        if let Some(touched) = memory.touched().filter(|_| look_at_protections)
+            && let Err(difference) = touched.check()
+        {
+            bail!(Bug, "memory {i} is not protected as its hot set says after a reset: {difference}");
         }
     }
     for (i, segments) in image.plan.tables.iter().enumerate() {

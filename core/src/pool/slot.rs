@@ -8,7 +8,7 @@ use super::cell::StoreCell;
 use super::engine::EnginePool;
 use super::warm::WarmPool;
 use crate::error::Result;
-use crate::image::{self, GlobalsImage, InstanceImage};
+use crate::image::{self, GlobalsImage, HotSets, InstanceImage};
 use crate::vm::instance::{ImportValue, InstanceLimits, VmInstance};
 use crate::vm::module::VmModule;
 
@@ -21,6 +21,8 @@ pub struct SlotRecipe {
     /// Keeps what `imports` points to alive.
     #[expect(dead_code, reason = "held, not used")]
     pub keeps: Box<dyn Any + Send + Sync>,
+    /// What instances write to, if slots are kept and that is learned.
+    pub hot: Option<Arc<HotSets>>,
     /// Compare each slot with its image after each reset.
     pub paranoid: bool,
 }
@@ -51,7 +53,7 @@ impl Slot {
     pub(super) fn new(recipe: &SlotRecipe, engine: Arc<EnginePool>, pool: NonNull<WarmPool>) -> Result<Box<Self>> {
         // SAFETY: the recipe's imports match its module; they outlive the pool's slots.
         let mut instance = unsafe { VmInstance::new(recipe.module.clone(), &recipe.imports, recipe.limits) }?;
-        let globals = image::prepare(&mut instance, &recipe.image)?;
+        let globals = image::prepare(&mut instance, &recipe.image, recipe.hot.as_ref())?;
         Ok(Box::new(Slot { instance, globals, cell: None, engine, pool, home: 0 }))
     }
 
@@ -70,6 +72,17 @@ impl Slot {
             }
         }
         Ok(())
+    }
+
+    /// Whether to [`Slot::refresh`] before it is used.
+    #[inline]
+    pub(super) fn is_outdated(&self) -> bool {
+        image::is_outdated(&self.globals)
+    }
+
+    /// Lets an idle slot know what instances in other slots have taught. Says whether it can be used.
+    pub(super) fn refresh(&mut self) -> bool {
+        image::refresh(&self.instance, &self.globals)
     }
 
     /// The slot's own cell, with the instance handed to it.

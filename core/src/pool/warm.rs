@@ -13,6 +13,7 @@ use super::engine::EnginePool;
 use super::slot::{Slot, SlotRecipe};
 use super::thread;
 use crate::error::Result;
+use crate::image::HotSets;
 
 /// Number of shards; a power of two. More than cores, so that few threads share one.
 const SHARDS: usize = 16;
@@ -58,6 +59,11 @@ impl PoolHandle {
         PoolHandle(pool)
     }
 
+    /// What instances write to, if that is learned.
+    pub fn hot(&self) -> Option<&HotSets> {
+        self.0.recipe.hot.as_deref()
+    }
+
     /// Whether a slot belongs to this pool.
     pub fn owns(&self, lease: &Lease) -> bool {
         std::ptr::eq(lease.slot().pool.as_ptr(), &*self.0)
@@ -72,16 +78,28 @@ impl PoolHandle {
     pub fn acquire(&self) -> Result<Lease> {
         let home = thread::number() % SHARDS;
         let mut shard = self.0.shards[home].lock();
-        match shard.idle.pop() {
+        let lease = match shard.idle.pop() {
             Some(slot) => {
                 shard.live += 1;
-                Ok(Lease::new(slot))
+                drop(shard);
+                Lease::new(slot)
             }
             None => {
                 drop(shard);
-                self.0.acquire_cold(home)
+                self.0.acquire_cold(home)?
             }
+        };
+        if lease.slot().is_outdated() { self.refreshed(lease) } else { Ok(lease) }
+    }
+
+    #[cold]
+    fn refreshed(&self, mut lease: Lease) -> Result<Lease> {
+        if lease.slot_mut().refresh() {
+            return Ok(lease);
         }
+        // Its reset fails, which is its end.
+        drop(lease);
+        self.acquire()
     }
 }
 

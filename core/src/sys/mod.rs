@@ -3,8 +3,10 @@
 pub mod cpu;
 pub mod mapped;
 pub mod mmap;
+pub mod pages;
 pub mod profile;
 pub mod racy;
+pub mod restore;
 pub mod signals;
 pub mod stack;
 

@@ -17,6 +17,7 @@
 //! | `wasi` | WASI preview 1: each function, hostile arguments, nothing that was not granted |
 //! | `bounds`, `memory64`, `pages` | accesses at the edges; 64-bit memories and tables; pages of one byte; in every mode |
 //! | `modes` | the tests of isolation, traps and linking again, in every mode |
+//! | `touched` | read-only pages: what is learned from faults, what it costs, what bounds it |
 //! | `artifact` | what is loaded runs as what was compiled; what is damaged or foreign is refused |
 //! | `bytes`, `segments`, `linking` | the bytes convention; segments and start; what instances of a store share |
 //! | `linker` | what a linker offers beyond definitions one by one; calls without checks |
@@ -59,6 +60,7 @@ mod stack;
 mod summary;
 mod tail_calls;
 mod threads;
+mod touched;
 mod tracking;
 mod traps;
 #[cfg(feature = "wasi")]
