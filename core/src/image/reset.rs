@@ -8,7 +8,8 @@
 //!   memory           2 lines    1 line      each run, and the 15 bytes after it, from the image; zeroes beyond it
 //! ```
 //!
-//! Where writes are not tracked, or not all of them were seen, the pages of the memory are given back instead.
+//! Memories whose pages are read-only until they are written to are reset by [`touched`](super::touched). Where writes are not
+//! tracked, or not all of them were seen, the pages of the memory are given back instead.
 //!
 //! Invariant: after [`reset`] the instance equals its image in everything a guest can see or use: bytes, sizes, dirty
 //! map, page protections, tables, globals, dropped segments. [`check`] compares all of it.
@@ -24,7 +25,7 @@ use crate::artifact::layout::{DIRTY_LINE_BYTES, DIRTY_SPILL_BYTES, MEMORY32_MAX_
 use crate::config::DirtyTracking;
 use crate::error::{Result, bail};
 use crate::vm::instance::VmInstance;
-use crate::vm::memory::{LinearMemory, dirty_map};
+use crate::vm::memory::{LinearMemory, NOT_PROTECTED, dirty_map};
 use crate::vm::shared::InstanceMemory;
 
 /// Memories larger than this, which take 64-bit addresses, are rebuilt: most of them is never touched, and a guest could
@@ -58,7 +59,7 @@ pub fn prepare(instance: &mut VmInstance, image: &InstanceImage, hot: Option<&Ar
             _ => fill_table(instance, image, i),
         }
     }
-    let view = hot.map(|hot| SlotView::new(hot, instance));
+    let view = hot.map(|hot| SlotView::new(hot, instance)).transpose()?;
     // SAFETY: nobody runs in the instance.
     Ok(GlobalsImage(unsafe { (*instance.mutable_globals()).into() }, view))
 }
@@ -142,7 +143,7 @@ pub unsafe fn reset(instance: &mut VmInstance, image: &InstanceImage, globals: &
         }
     }
     if is_outdated(globals) && !refresh(instance, globals) {
-        bail!(Os, "protecting pages of a memory has failed (out of memory or mappings: see vm.max_map_count)");
+        bail!(Os, "{NOT_PROTECTED}");
     }
     Ok(())
 }

@@ -28,7 +28,7 @@ use crate::config::DirtyTracking;
 use crate::error::{Result, bail};
 use crate::sys::{page_size, restore};
 use crate::vm::instance::VmInstance;
-use crate::vm::memory::LinearMemory;
+use crate::vm::memory::{LinearMemory, NOT_PROTECTED};
 use crate::vm::module::VmModule;
 use crate::vm::runs::Runs;
 use crate::vm::touched::{Faults, MAX_PAGES, State, Touched};
@@ -303,15 +303,21 @@ pub struct SlotView {
 
 impl SlotView {
     /// A view for a new slot, whose memories equal their image and are protected now.
-    pub(super) fn new(sets: &Arc<HotSets>, instance: &VmInstance) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// `Os` when the system refuses.
+    pub(super) fn new(sets: &Arc<HotSets>, instance: &VmInstance) -> Result<Self> {
         let view = SlotView {
             sets: sets.clone(),
             seen: AtomicU64::new(0),
             clocks: sets.sets.iter().map(|_| AtomicUsize::new(0)).collect(),
             checks: AtomicUsize::new(0),
         };
-        view.adopt(instance);
-        view
+        match view.adopt(instance) {
+            true => Ok(view),
+            false => bail!(Os, "{NOT_PROTECTED}"),
+        }
     }
 
     /// Whether the sets have changed since the slot's memories were protected.
@@ -336,7 +342,7 @@ impl SlotView {
     /// Whether a check should look at protections too, which is slow.
     pub(super) fn checks_protections(&self) -> bool {
         let number = self.checks.fetch_add(1, Ordering::Relaxed);
-        number < 16 || number.is_multiple_of(64)
+        number < 16 || number.is_multiple_of(8)
     }
 
     /// Brings the bytes of a memory, the `index`-th that the instance defines, back to their image.
@@ -431,7 +437,7 @@ impl SlotView {
         index: usize,
     ) -> Result<()> {
         if touched.state() == State::Broken {
-            bail!(Os, "protecting pages of a memory has failed (out of memory or mappings: see vm.max_map_count)");
+            bail!(Os, "{NOT_PROTECTED}");
         }
         let set = &self.sets.sets[index];
         set.faults.fetch_add(touched.take_faults().count as u64, Ordering::Relaxed);

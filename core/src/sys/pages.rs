@@ -1,8 +1,9 @@
 //! Protections of pages, by address. Signal handlers change them too: so nothing here locks or allocates, and `errno` stays as it
 //! is, but where it says so.
 
-use std::io;
+use std::io::{self, Read};
 use std::ops::Range;
+use std::os::fd::AsRawFd;
 
 /// What may be done with pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,26 +82,82 @@ pub fn max_mappings() -> usize {
     text.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(USUAL)
 }
 
-/// Protections in a range of addresses, ascending; of what is not mapped there is nothing. Reads a file: slow, for checks.
+/// Protections in a range of addresses, ascending; of what is not mapped there is nothing. For checks: opens a file, and where
+/// the system cannot be asked for single mappings (Linux before 6.11), reads it.
 ///
 /// # Errors
 ///
 /// When the system does not tell.
 pub fn protections(range: &Range<usize>) -> io::Result<Vec<(Range<usize>, Protection)>> {
-    let maps = std::fs::read_to_string("/proc/self/maps")?;
+    let maps = std::fs::File::open("/proc/self/maps")?;
+    let mut found = Vec::new();
+    let mut at = range.start;
+    while at < range.end {
+        let mut query = Query {
+            size: size_of::<Query>() as u64,
+            flags: Query::COVERING_OR_NEXT,
+            address: at as u64,
+            ..Query::default()
+        };
+        // SAFETY: the file is that of mappings, and the query, whose size it says, asks for no name.
+        if unsafe { libc::ioctl(maps.as_raw_fd(), Query::REQUEST, &raw mut query) } != 0 {
+            match io::Error::last_os_error() {
+                error if error.raw_os_error() == Some(libc::ENOENT) => break,
+                error if error.raw_os_error() == Some(libc::ENOTTY) => return read_protections(range, maps),
+                error => return Err(error),
+            }
+        }
+        let mapping = (query.start as usize).max(range.start)..(query.end as usize).min(range.end);
+        if mapping.is_empty() {
+            break;
+        }
+        at = mapping.end;
+        found.push((mapping, protection(query.found & 1 != 0, query.found & 2 != 0)));
+    }
+    Ok(found)
+}
+
+fn protection(readable: bool, writable: bool) -> Protection {
+    match (readable, writable) {
+        (_, true) => Protection::ReadWrite,
+        (true, false) => Protection::Read,
+        (false, false) => Protection::None,
+    }
+}
+
+/// `struct procmap_query` of Linux.
+#[repr(C)]
+#[derive(Default)]
+struct Query {
+    size: u64,
+    flags: u64,
+    address: u64,
+    start: u64,
+    end: u64,
+    /// 1: readable, 2: writable.
+    found: u64,
+    rest: [u64; 7],
+}
+
+impl Query {
+    /// `PROCMAP_QUERY`: number 17 of kind `f`, reads and writes the structure.
+    const REQUEST: libc::c_ulong =
+        3 << 30 | (size_of::<Query>() as libc::c_ulong) << 16 | (b'f' as libc::c_ulong) << 8 | 17;
+    const COVERING_OR_NEXT: u64 = 0x10;
+}
+
+fn read_protections(range: &Range<usize>, mut maps: std::fs::File) -> io::Result<Vec<(Range<usize>, Protection)>> {
+    let mut text = String::new();
+    maps.read_to_string(&mut text)?;
     let mapping = |line: &str| {
         let (addresses, rest) = line.split_once(' ')?;
         let (start, end) = addresses.split_once('-')?;
         let start = usize::from_str_radix(start, 16).ok()?.max(range.start);
         let end = usize::from_str_radix(end, 16).ok()?.min(range.end);
-        let protection = match rest.as_bytes() {
-            [_, b'w', ..] => Protection::ReadWrite,
-            [b'r', ..] => Protection::Read,
-            _ => Protection::None,
-        };
-        (start < end).then_some((start..end, protection))
+        let letters = rest.as_bytes();
+        (start < end).then(|| (start..end, protection(letters[0] == b'r', letters[1] == b'w')))
     };
-    Ok(maps.lines().filter_map(mapping).collect())
+    Ok(text.lines().filter_map(mapping).collect())
 }
 
 #[cfg(test)]
@@ -125,6 +182,7 @@ mod tests {
         let seen = protections(&at(1, 4)).unwrap();
         let expected = [(at(1, 2), Protection::Read), (at(2, 3), Protection::ReadWrite), (at(3, 4), Protection::Read)];
         assert_eq!(seen, expected);
+        assert_eq!(read_protections(&at(1, 4), std::fs::File::open("/proc/self/maps").unwrap()).unwrap(), expected);
         assert!(protections(&at(0, 5)).unwrap().iter().any(|(range, p)| (range, *p) == (&at(4, 5), Protection::None)));
     }
 

@@ -40,7 +40,8 @@ use crate::config::DirtyTracking;
 use crate::error::{Result, bail};
 use crate::sys::{mmap::Reservation, page_size, racy};
 
-const NOT_PROTECTED: &str = "protecting pages of a memory failed (out of memory or mappings: see vm.max_map_count)";
+/// Why a memory with read-only pages cannot be used any more.
+pub const NOT_PROTECTED: &str = "protecting pages of a memory failed (out of memory or mappings: see vm.max_map_count)";
 
 /// The runtime's record of a linear memory. Its [`VmMemory`] lies in the context of the instance that defines it, or beside
 /// it when it is shared.
