@@ -182,6 +182,7 @@ pub use externs::Extern;
 pub use func::{Func, TypedFunc};
 pub use global::Global;
 pub use host::{Caller, IntoFunc, WasmRet};
+pub use image::HotStats;
 pub use instance::Instance;
 pub use linker::Linker;
 pub use memory::Memory;

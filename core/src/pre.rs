@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::engine::Engine;
 use crate::error::{Error, Result, TrapCode, bail, error};
 use crate::func::check_raw;
-use crate::image::InstanceImage;
+use crate::image::{HotSets, HotStats, InstanceImage};
 use crate::instance::Instance;
 use crate::module::Module;
 use crate::owned::OwnedInstance;
@@ -84,17 +84,18 @@ impl<T: 'static> InstancePre<T> {
             let once = once || store.is_some();
             loaded.image.resolve(module.info(), |index| *globals.get(index as usize)?, once)
         };
+        // Others may hold a shared memory that an instance has made: the next one needs another.
+        let keeps_slots =
+            !once && store.is_none() && engine.config().keeps_slots() && !defines_shared_memory(module.info());
         let recipe = SlotRecipe {
             module: loaded.vm.clone(),
             image: image.clone(),
             imports,
             limits: engine.limits(),
             keeps: Box::new((keeps, module.clone())),
+            hot: if keeps_slots { HotSets::new(&loaded.vm) } else { None },
             paranoid: engine.config().is_paranoid(),
         };
-        // Others may hold a shared memory that an instance has made: the next one needs another.
-        let keeps_slots =
-            !once && store.is_none() && engine.config().keeps_slots() && !defines_shared_memory(module.info());
         let pool = PoolHandle::new(recipe, engine.pool().clone(), keeps_slots);
         let inner = Arc::new(Inner { pool, module: module.clone(), image, store });
         Ok(InstancePre { inner, wait: engine.pool().default_wait(), _data: PhantomData })
@@ -220,6 +221,13 @@ impl<T: 'static> InstancePre<T> {
     {
         SharedInstance::<T>::close_abandoned(self.engine());
         Ok(SharedInstance::open_raw(self.fresh(data)?))
+    }
+
+    /// What instances have written to so far, if the module's writes are tracked as
+    /// [`Touched`](crate::DirtyTracking::Touched) and its slots are kept.
+    #[doc(hidden)]
+    pub fn hot_stats(&self) -> Option<HotStats> {
+        self.inner.pool.hot_sets().map(|hot| hot.stats())
     }
 
     fn image(&self) -> &InstanceImage {

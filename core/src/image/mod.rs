@@ -13,13 +13,15 @@ mod memory;
 mod pages;
 mod reset;
 mod tables;
+mod touched;
 
 use std::sync::{Arc, Mutex, OnceLock};
 
 pub use amount::exceeds;
 pub use log::{PageSet, ResetLog};
 pub use memory::{ImageSettings, MemoryImage};
-pub use reset::{GlobalsImage, check, give_back, note_copies, prepare, reset};
+pub use reset::{GlobalsImage, check, give_back, is_outdated, note_copies, prepare, refresh, reset};
+pub use touched::{HotSets, HotStats};
 
 use self::memory::ImageBytes;
 use self::tables::TableImage;

@@ -8,40 +8,45 @@
 //!   memory           2 lines    1 line      each run, and the 64 bytes after it, from the image; zeroes beyond it
 //! ```
 //!
-//! Where writes are not tracked, or not all of them were seen, the pages of the memory are given back instead.
+//! Memories whose pages are read-only until they are written to are reset by [`touched`](super::touched). Where writes are not
+//! tracked, or not all of them were seen, the pages of the memory are given back instead.
 //!
 //! Invariant: after [`reset`] the instance equals its image in everything a guest can see or use: bytes, sizes, dirty
 //! map, page protections, tables, globals, dropped segments. [`check`] compares all of it.
 
 use std::ops::Range;
 use std::ptr;
+use std::sync::Arc;
 
+use super::touched::{HotSets, SlotView};
 use super::{InstanceImage, MemoryImage, ResetLog, pages, tables};
 use crate::artifact::layout::{DIRTY_LINE_BYTES, DIRTY_SPILL_BYTES, MEMORY32_MAX_BYTES, VmGlobal, VmMemory};
 use crate::config::DirtyTracking;
 use crate::error::{Result, bail};
 use crate::vm::instance::VmInstance;
 use crate::vm::marks;
-use crate::vm::memory::{LinearMemory, dirty_map};
+use crate::vm::memory::{LinearMemory, NOT_PROTECTED, dirty_map};
 use crate::vm::shared::InstanceMemory;
+use crate::vm::touched::State;
 
 /// Memories larger than this, which take 64-bit addresses, are rebuilt: most of them is never touched, and a guest could
 /// make the scan of its map take seconds.
 pub(super) const SCANNED_MAX_BYTES: usize = MEMORY32_MAX_BYTES as usize;
 
-/// Initial values of an instance's mutable globals. They belong to the slot: a `funcref` in them points into its context.
+/// What belongs to a slot: initial values of its instance's mutable globals, as a `funcref` in them points into its context;
+/// and what it knows of hot sets.
 #[derive(Debug, Default)]
-pub struct GlobalsImage(Box<[VmGlobal]>);
+pub struct GlobalsImage(Box<[VmGlobal]>, Option<SlotView>);
 
 /// Others may hold a shared memory that an instance has made, so that it cannot go back to its image.
 const SHARED: &str = "an instance that defines a shared memory was to be used again";
 
-/// Gives a new instance its image, and takes the image of its globals.
+/// Gives a new instance its image, and takes the image of its globals. With `hot` its memories are protected.
 ///
 /// # Errors
 ///
 /// `Os` when mappings or memory are exhausted.
-pub fn prepare(instance: &mut VmInstance, image: &InstanceImage) -> Result<GlobalsImage> {
+pub fn prepare(instance: &mut VmInstance, image: &InstanceImage, hot: Option<&Arc<HotSets>>) -> Result<GlobalsImage> {
     let module = instance.module().clone();
     let parts = image.make(&module.info)?;
     for (memory, image) in instance.memories().iter().zip(&parts.memories) {
@@ -52,8 +57,9 @@ pub fn prepare(instance: &mut VmInstance, image: &InstanceImage) -> Result<Globa
     for (i, table) in parts.tables.iter().enumerate() {
         tables::prepare(instance, table, i);
     }
+    let view = hot.map(|hot| SlotView::new(hot, instance)).transpose()?;
     // SAFETY: nobody runs in the instance.
-    Ok(GlobalsImage(unsafe { (*instance.mutable_globals()).into() }))
+    Ok(GlobalsImage(unsafe { (*instance.mutable_globals()).into() }, view))
 }
 
 /// Brings an instance back to its image.
@@ -83,7 +89,19 @@ pub unsafe fn reset(
         let definition = instance.memory(imported_memories + i as u32);
         let InstanceMemory::Own(memory) = &instance.memories()[i] else { bail!(Bug, "{SHARED}") };
         // SAFETY: the definition of a memory that this instance defines.
-        unsafe { reset_memory(memory, &*definition, memory_image.as_ref(), (i, log))? };
+        unsafe {
+            match (&globals.1, memory.touched()) {
+                (Some(view), Some(touched)) => {
+                    view.reset(memory, touched, &*definition, memory_image.as_ref(), (i, &mut *log))?
+                }
+                _ => restore_memory(memory, &*definition, memory_image.as_ref(), (i, &mut *log))?,
+            }
+            if (*definition).length() > memory.minimum_bytes() {
+                memory.shrink_to_minimum(&*definition)?;
+                // It may have moved as it grew.
+                note_copy(memory, memory_image.as_ref(), (i, &mut *log));
+            }
+        }
     }
     for (i, table) in image.tables().iter().enumerate() {
         let definition = instance.table(imported_tables + i as u32);
@@ -95,6 +113,9 @@ pub unsafe fn reset(
             }
             tables::reset(instance, table, i);
         }
+    }
+    if is_outdated(globals) && !refresh(instance, globals) {
+        bail!(Os, "{NOT_PROTECTED}");
     }
     Ok(())
 }
@@ -109,7 +130,12 @@ pub unsafe fn reset(
 /// # Safety
 ///
 /// As for [`reset`], which was called before.
-pub unsafe fn give_back(instance: &mut VmInstance, image: &InstanceImage, log: &mut ResetLog) -> Result<()> {
+pub unsafe fn give_back(
+    instance: &mut VmInstance,
+    image: &InstanceImage,
+    globals: &GlobalsImage,
+    log: &mut ResetLog,
+) -> Result<()> {
     for (i, memory_image) in image.memories().iter().enumerate() {
         let InstanceMemory::Own(memory) = &instance.memories()[i] else { bail!(Bug, "{SHARED}") };
         rebuild(memory, memory_image.as_ref(), (i, log))?;
@@ -122,6 +148,9 @@ pub unsafe fn give_back(instance: &mut VmInstance, image: &InstanceImage, log: &
         unsafe { place.write(fresh) };
     }
     log.table_changed();
+    if !refresh(instance, globals) {
+        bail!(Os, "{NOT_PROTECTED}");
+    }
     Ok(())
 }
 
@@ -159,13 +188,25 @@ unsafe fn reset_globals(instance: &VmInstance, globals: &GlobalsImage) {
     }
 }
 
-/// Restores the dirty lines of a memory and its size.
+/// Whether other instances have taught something since the memories of a slot were protected.
+#[inline]
+pub fn is_outdated(globals: &GlobalsImage) -> bool {
+    globals.1.as_ref().is_some_and(SlotView::is_outdated)
+}
+
+/// Protects the memories of an idle slot as is known now. Says whether it can be used.
+#[cold]
+pub fn refresh(instance: &VmInstance, globals: &GlobalsImage) -> bool {
+    globals.1.as_ref().is_none_or(|view| view.adopt(instance))
+}
+
+/// Restores the dirty lines of a memory, or rebuilds it.
 ///
 /// # Safety
 ///
 /// Nobody uses the memory; `definition` is its own.
 #[inline]
-unsafe fn reset_memory(
+unsafe fn restore_memory(
     memory: &LinearMemory,
     definition: &VmMemory,
     image: Option<&MemoryImage>,
@@ -185,11 +226,6 @@ unsafe fn reset_memory(
         (DirtyTracking::Pages, _) => unsafe { pages::restore(memory, definition, image, (index, &mut *log))? },
         _ => rebuild(memory, image, (index, &mut *log))?,
     }
-    if definition.length() > memory.minimum_bytes() {
-        memory.shrink_to_minimum(definition)?;
-        // It may have moved as it grew.
-        note_copy(memory, image, (index, log));
-    }
     Ok(())
 }
 
@@ -201,6 +237,12 @@ pub(super) fn rebuild(
     image: Option<&MemoryImage>,
     (index, log): (usize, &mut ResetLog),
 ) -> Result<()> {
+    if let Some(touched) = memory.touched()
+        && touched.state() == State::Closed
+        && !touched.open()
+    {
+        bail!(Os, "{NOT_PROTECTED}");
+    }
     let anew = memory.discard()?;
     log.discarded(index);
     if let (true, Some(image)) = (anew, image) {
@@ -319,6 +361,7 @@ pub unsafe fn check(instance: &mut VmInstance, image: &InstanceImage, globals: &
         bail!(Bug, "segments differ from their image after a reset");
     }
     let module = instance.module().clone();
+    let look_at_protections = globals.1.as_ref().is_some_and(SlotView::checks_protections);
     for (i, memory_image) in image.memories().iter().enumerate() {
         // SAFETY: the definition of a memory that this instance defines.
         let definition = unsafe { &*instance.memory(module.info.imported_memories + i as u32) };
@@ -351,6 +394,11 @@ pub unsafe fn check(instance: &mut VmInstance, image: &InstanceImage, globals: &
         }
         if let Some(range) = differs {
             bail!(Bug, "memory {i} differs from its image somewhere in {range:?} after a reset");
+        }
+        if let Some(touched) = memory.touched().filter(|_| look_at_protections)
+            && let Err(difference) = touched.check()
+        {
+            bail!(Bug, "memory {i} is not protected as its hot set says after a reset: {difference}");
         }
     }
     tables::check(instance, image)

@@ -8,7 +8,7 @@ use super::cell::StoreCell;
 use super::engine::EnginePool;
 use super::warm::WarmPool;
 use crate::error::{Result, bail};
-use crate::image::{self, GlobalsImage, InstanceImage, ResetLog};
+use crate::image::{self, GlobalsImage, HotSets, InstanceImage, ResetLog};
 use crate::vm::instance::{ImportValue, InstanceLimits, VmInstance};
 use crate::vm::module::VmModule;
 use crate::vm::shared::InstanceMemory;
@@ -22,6 +22,8 @@ pub struct SlotRecipe {
     /// Keeps what `imports` points to alive.
     #[expect(dead_code, reason = "held, not used")]
     pub keeps: Box<dyn Any + Send + Sync>,
+    /// What instances write to, if slots are kept and that is learned.
+    pub hot: Option<Arc<HotSets>>,
     /// Compare each slot with its image after each reset.
     pub paranoid: bool,
 }
@@ -61,7 +63,7 @@ impl Slot {
     pub(super) fn new(recipe: &SlotRecipe, engine: Arc<EnginePool>, pool: NonNull<WarmPool>) -> Result<Box<Self>> {
         // SAFETY: the recipe's imports match its module; they outlive the pool's slots.
         let mut instance = unsafe { VmInstance::new(recipe.module.clone(), &recipe.imports, recipe.limits) }?;
-        let globals = image::prepare(&mut instance, &recipe.image)?;
+        let globals = image::prepare(&mut instance, &recipe.image, recipe.hot.as_ref())?;
         let mut log = ResetLog::new(instance.memories().len());
         image::note_copies(&instance, &recipe.image, &mut log);
         let (home, idle_since, resident) = (0, 0, 0);
@@ -109,13 +111,24 @@ impl Slot {
     pub(super) fn give_back(&mut self, recipe: &SlotRecipe) -> Result<()> {
         // SAFETY: as in `reset`, which was called before.
         unsafe {
-            image::give_back(&mut self.instance, &recipe.image, &mut self.log)?;
+            image::give_back(&mut self.instance, &recipe.image, &self.globals, &mut self.log)?;
             if recipe.paranoid {
                 image::check(&mut self.instance, &recipe.image, &self.globals)?;
             }
         }
         self.measure();
         Ok(())
+    }
+
+    /// Whether to [`Slot::refresh`] before it is used.
+    #[inline]
+    pub(super) fn is_outdated(&self) -> bool {
+        image::is_outdated(&self.globals)
+    }
+
+    /// Lets an idle slot know what instances in other slots have taught. Says whether it can be used.
+    pub(super) fn refresh(&mut self) -> bool {
+        image::refresh(&self.instance, &self.globals)
     }
 
     /// Brings the instance of a live slot back to its image, while others may be linked to it.

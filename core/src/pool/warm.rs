@@ -22,7 +22,7 @@ use super::queue::{Grant, Waited};
 use super::slot::{Slot, SlotRecipe};
 use super::thread;
 use crate::error::Result;
-use crate::image::{InstanceImage, PageSet};
+use crate::image::{HotSets, InstanceImage, PageSet};
 use crate::sys::limits;
 
 /// Number of shards; a power of two. More than cores, so that few threads share one.
@@ -99,6 +99,11 @@ impl PoolHandle {
         PoolHandle(pool)
     }
 
+    /// What instances write to, if that is learned.
+    pub fn hot_sets(&self) -> Option<&HotSets> {
+        self.0.recipe.hot.as_deref()
+    }
+
     /// Whether a slot belongs to this pool.
     pub fn owns(&self, lease: &Lease) -> bool {
         std::ptr::eq(lease.slot().pool.as_ptr(), &*self.0)
@@ -111,19 +116,31 @@ impl PoolHandle {
     /// `PoolExhausted` when all slots of the engine are live, and stay so for as long as may be waited; `Os` or `Limit` when a
     /// new slot cannot be made.
     #[inline]
-    pub fn acquire<'a>(&self, patience: impl FnOnce() -> Patience<'a>) -> Result<Lease> {
+    pub fn acquire<'a>(&self, patience: impl Fn() -> Patience<'a>) -> Result<Lease> {
         let home = thread::number() % SHARDS;
         let mut shard = self.0.shards[home].lock();
-        match shard.pop() {
+        let lease = match shard.pop() {
             Some(slot) => {
                 shard.counts.acquired += 1;
-                Ok(Lease::new(slot))
+                drop(shard);
+                Lease::new(slot)
             }
             None => {
                 drop(shard);
-                self.0.acquire_cold(home, &patience())
+                self.0.acquire_cold(home, &patience())?
             }
+        };
+        if lease.slot().is_outdated() { self.refreshed(lease, &patience()) } else { Ok(lease) }
+    }
+
+    #[cold]
+    fn refreshed(&self, mut lease: Lease, patience: &Patience<'_>) -> Result<Lease> {
+        if lease.slot_mut().refresh() {
+            return Ok(lease);
         }
+        // Its reset fails, which is its end.
+        drop(lease);
+        self.0.acquire_cold(thread::number() % SHARDS, patience)
     }
 
     /// What the pool has and has done.

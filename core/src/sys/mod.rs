@@ -6,8 +6,10 @@ pub mod limits;
 pub mod mapped;
 pub mod mmap;
 pub mod pagemap;
+pub mod pages;
 pub mod profile;
 pub mod racy;
+pub mod restore;
 pub mod signals;
 pub mod stack;
 

@@ -1,9 +1,13 @@
 //! Signal handlers for faults in compiled code, chained to whoever was there before.
 //!
 //! The handler asks one question: does the program counter lie at an instruction of compiled code that is known to
-//! trap? If so it changes the interrupted context so that execution goes on at the landing pad of the innermost entry
-//! trampoline, and *returns*: the kernel restores mask and stack, so Go's, .NET's, V8's and Python's expectations hold.
-//! Everything else goes to the previous handler, untouched.
+//! trap? If so, it either has made the page accessible that was written to, and the instruction runs again; or it changes the
+//! interrupted context so that execution goes on at the landing pad of the innermost entry trampoline. In both cases it *returns*:
+//! the kernel restores mask and stack, so Go's, .NET's, V8's and Python's expectations hold. Everything else goes to the previous
+//! handler, untouched.
+//!
+//! It runs on the thread's alternate stack, if there is one. Threads of Rust, Go and .NET have one; on others it runs below
+//! compiled code, which leaves room for it (see `stack`). It needs a few hundred bytes.
 //!
 //! Invariant: nothing here allocates or locks. `decide` may write to thread-local state once it knows that the thread runs
 //! compiled code: that state was there before.
@@ -23,8 +27,28 @@ pub struct Registers {
     pub fp: usize,
 }
 
-/// Decides about a fault: where to go on and what to leave in the first payload register, or `None` if it is not ours.
-pub type Decide = fn(Registers) -> Option<(Registers, u64)>;
+/// What a thread was interrupted by.
+#[derive(Clone, Copy, Debug)]
+pub struct Fault {
+    pub at: Registers,
+    /// The address, if it is mapped and may not be accessed in this way.
+    pub forbidden: Option<usize>,
+}
+
+/// How an interrupted thread goes on.
+#[derive(Clone, Copy, Debug)]
+pub enum Outcome {
+    /// With the same instruction.
+    Again,
+    /// There, with this in the first payload register.
+    Land(Registers, u64),
+}
+
+/// Decides about a fault: how to go on, or `None` if it is not ours.
+pub type Decide = fn(Fault) -> Option<Outcome>;
+
+/// `si_code` of a SIGSEGV: the address is mapped, but its protection forbids the access.
+const SEGV_ACCERR: i32 = 2;
 
 const SIGNALS: [i32; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE];
 
@@ -82,11 +106,13 @@ pub fn install(decide: Decide) -> Result<()> {
 unsafe extern "C" fn handle(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: the kernel passes a valid ucontext_t to an SA_SIGINFO handler.
     let ucontext = unsafe { &mut *context.cast::<libc::ucontext_t>() };
-    if let Some(decide) = DECIDE.get()
-        && let Some((to, payload)) = decide(read(ucontext))
-    {
-        write(ucontext, to, payload);
-        return;
+    // SAFETY: the kernel passes valid information, which has an address if the signal is SIGSEGV of that code.
+    let forbidden =
+        unsafe { (signal == libc::SIGSEGV && (*info).si_code == SEGV_ACCERR).then(|| (*info).si_addr() as usize) };
+    match DECIDE.get().and_then(|decide| decide(Fault { at: read(ucontext), forbidden })) {
+        Some(Outcome::Again) => return,
+        Some(Outcome::Land(to, payload)) => return write(ucontext, to, payload),
+        None => {}
     }
     let index = SIGNALS.iter().position(|&s| s == signal).unwrap_or(0);
     // SAFETY: `install` wrote this place before it installed the handler that runs now.

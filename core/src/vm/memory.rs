@@ -14,6 +14,8 @@
 //! of other modules does no harm: code that marks finds a map, and a memory whose marks are not complete is *exposed*, so that
 //! its reset rebuilds it.
 //!
+//! Most pages of a memory with [`DirtyTracking::Touched`] may be read-only: see [`touched`](super::touched).
+//!
 //! A memory that is shared (see [`shared`](super::shared)) may be read, written and grown by other threads at any time.
 //! So its length is atomic, its base and its place never change, and Rust touches its bytes as [`racy`] does.
 //!
@@ -31,12 +33,16 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use super::limiter::{self, Growth, Resource};
 use super::parking::ParkingLot;
 use super::total::Total;
+use super::touched::Touched;
 use crate::artifact::info::MemoryType;
 use crate::artifact::layout::{DIRTY_LINE_BYTES, DIRTY_LINE_SHIFT, DIRTY_MAP_BYTES, VmMemory, VmStore};
 use crate::artifact::plan::{BoundsCheck, DirtyMap, MemoryPlan, MemorySettings};
 use crate::config::DirtyTracking;
 use crate::error::{Result, bail};
 use crate::sys::{mmap::Reservation, page_size, racy};
+
+/// Why a memory with read-only pages cannot be used any more.
+pub const NOT_PROTECTED: &str = "protecting pages of a memory failed (out of memory or mappings: see vm.max_map_count)";
 
 /// The runtime's record of a linear memory. Its [`VmMemory`] lies in the context of the instance that defines it, or beside
 /// it when it is shared.
@@ -52,6 +58,9 @@ pub struct LinearMemory {
     limit_bytes: usize,
     /// What the instance's memories have together, if there are several.
     together: Option<Arc<Total>>,
+    /// Which pages are writable, with [`DirtyTracking::Touched`]. Before `space`, so that it leaves the registry before the
+    /// addresses are another's.
+    touched: Option<Box<Touched>>,
     /// Taken to grow, and while nobody runs.
     space: Mutex<Space>,
     /// Where threads wait, if the memory is shared.
@@ -191,10 +200,13 @@ impl LinearMemory {
         };
         let mut space = Space::new(&plan, capacity as usize, tracking.marks() && plan.map != DirtyMap::None)?;
         space.commit(minimum as usize)?;
+        let touched = (tracking == DirtyTracking::Touched && !ty.shared)
+            .then(|| Touched::new(space.base(), space.capacity, space.committed));
         Ok(LinearMemory {
             ty,
             plan,
             tracking,
+            touched,
             exposed: AtomicBool::new(false),
             minimum_bytes: minimum as usize,
             limit_bytes: limit as usize,
@@ -242,6 +254,12 @@ impl LinearMemory {
         self.exposed.store(true, Ordering::Relaxed);
     }
 
+    /// Which pages are writable, with [`DirtyTracking::Touched`].
+    #[inline]
+    pub fn touched(&self) -> Option<&Touched> {
+        self.touched.as_deref()
+    }
+
     /// Size of a fresh memory in bytes.
     #[inline]
     pub fn minimum_bytes(&self) -> usize {
@@ -266,7 +284,11 @@ impl LinearMemory {
         map: impl FnOnce(&Reservation, Range<usize>) -> Result<()>,
     ) -> Result<()> {
         let space = self.space();
-        map(&space.reservation, space.heap(range))
+        map(&space.reservation, space.heap(range.clone()))?;
+        match self.touched() {
+            Some(touched) if !touched.mapped(range) => bail!(Os, "{NOT_PROTECTED}"),
+            _ => Ok(()),
+        }
     }
 
     /// Copies bytes of an image to the heap at `at`, which is accessible there, without marks: for an image that is not
@@ -294,6 +316,9 @@ impl LinearMemory {
         space.reservation.discard(space.heap(0..space.high))?;
         space.reservation.discard(0..space.committed_map(space.high))?;
         self.exposed.store(false, Ordering::Relaxed);
+        if let Some(touched) = &self.touched {
+            touched.remapped();
+        }
         Ok(std::mem::replace(&mut space.moved, false))
     }
 
@@ -350,7 +375,11 @@ impl LinearMemory {
     #[cold]
     pub fn shrink_to_minimum(&self, definition: &VmMemory) -> Result<()> {
         if self.plan.check != BoundsCheck::Whole {
-            self.space().decommit(self.minimum_bytes)?;
+            let mut space = self.space();
+            space.decommit(self.minimum_bytes)?;
+            if let Some(touched) = &self.touched {
+                touched.shrunk(space.committed);
+            }
         }
         if let Some(together) = &self.together {
             together.subtract((definition.length() - self.minimum_bytes) as u64);
@@ -381,7 +410,15 @@ impl LinearMemory {
             None => None,
         };
         if new <= space.capacity {
+            let before = space.committed;
             space.commit(new).ok()?;
+            if let Some(touched) = &self.touched
+                && !touched.grown(space.committed)
+            {
+                space.decommit(before).ok()?;
+                touched.shrunk(before);
+                return None;
+            }
         } else {
             if !self.plan.moves {
                 return None;
@@ -394,6 +431,13 @@ impl LinearMemory {
             next.commit(new).ok()?;
             // SAFETY: the memory lies in `space`, and whoever grows it has it to itself.
             unsafe { next.take_over(&space, old) };
+            if let Some(touched) = &self.touched
+                && !touched.moved(next.base(), next.capacity, next.committed)
+            {
+                // It stays where it is, but the next reset refuses it.
+                let _ = touched.moved(space.base(), space.capacity, space.committed);
+                return None;
+            }
             // SAFETY: only memories that are not shared move, and nobody has a reference to the definition.
             unsafe {
                 (*definition).base = next.base();
@@ -434,14 +478,21 @@ unsafe fn is_shared(definition: &VmMemory) -> bool {
     unsafe { owner(definition) }.parking.is_some()
 }
 
-/// Marks the lines of `len` bytes at `address`, which lie in the memory.
+/// Prepares a write of `len` bytes at `address`, which lie in the memory: marks their lines and makes their pages writable.
+/// `None` if the system does not allow it.
 ///
 /// # Safety
 ///
-/// The definition is that of a live memory and the range was checked.
-unsafe fn mark(definition: &VmMemory, address: usize, len: usize) {
+/// The definition is that of a live memory and the range was checked. If the memory is not shared, no other thread uses it.
+unsafe fn mark(definition: &VmMemory, address: usize, len: usize) -> Option<()> {
+    // SAFETY: passed on.
+    if let Some(touched) = unsafe { owner(definition) }.touched()
+        && !touched.make_writable(address, len)
+    {
+        return None;
+    }
     if len == 0 || definition.map.is_null() {
-        return;
+        return Some(());
     }
     let first = address >> DIRTY_LINE_SHIFT;
     let last = (address + len - 1) >> DIRTY_LINE_SHIFT;
@@ -454,6 +505,7 @@ unsafe fn mark(definition: &VmMemory, address: usize, len: usize) {
             ptr::write_bytes(mark.add(1), 1, last - first);
         }
     }
+    Some(())
 }
 
 /// Copies out of a memory.
@@ -483,7 +535,7 @@ pub unsafe fn write(definition: &VmMemory, address: u64, bytes: &[u8]) -> Option
     let at = in_bounds(definition, address, bytes.len() as u64)?;
     // SAFETY: the range was checked; `bytes` may be anything but guest memory, of which no Rust reference exists.
     unsafe {
-        mark(definition, at, bytes.len());
+        mark(definition, at, bytes.len())?;
         let to = definition.base.add(at);
         match is_shared(definition) {
             false => ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()),
@@ -513,7 +565,7 @@ pub unsafe fn bytes_mut<'a>(definition: &VmMemory, range: &Range<u64>) -> Option
     let at = in_bounds(definition, range.start, len)?;
     // SAFETY: the range was checked; it is nobody else's for `'a`.
     unsafe {
-        mark(definition, at, len as usize);
+        mark(definition, at, len as usize)?;
         Some(std::slice::from_raw_parts_mut(definition.base.add(at), len as usize))
     }
 }
@@ -527,7 +579,7 @@ pub unsafe fn fill(definition: &VmMemory, address: u64, byte: u8, len: u64) -> O
     let at = in_bounds(definition, address, len)?;
     // SAFETY: the range was checked.
     unsafe {
-        mark(definition, at, len as usize);
+        mark(definition, at, len as usize)?;
         let to = definition.base.add(at);
         match is_shared(definition) {
             false => ptr::write_bytes(to, byte, len as usize),
@@ -547,7 +599,7 @@ pub unsafe fn copy(dst: &VmMemory, src: &VmMemory, to: u64, from: u64, len: u64)
     let from = in_bounds(src, from, len)?;
     // SAFETY: both ranges were checked; they may overlap, which both ways of copying allow.
     unsafe {
-        mark(dst, to, len as usize);
+        mark(dst, to, len as usize)?;
         let (to, from, len) = (dst.base.add(to), src.base.add(from), len as usize);
         match is_shared(dst) || is_shared(src) {
             false => ptr::copy(from, to, len),

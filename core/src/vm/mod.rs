@@ -7,6 +7,7 @@
 //! | [`entry`] | into compiled code, with its stack limit |
 //! | [`memory`] [`table`] | linear memories with their dirty map; tables |
 //! | [`marks`] | what was written of tables and globals |
+//! | [`touched`] [`runs`] | memories most of whose pages are read-only, and the faults of writes to those; their writable pages |
 //! | [`shared`] [`parking`] | memories that threads share; where threads wait for each other |
 //! | [`instance`] | the runtime's record of an instance, and its context |
 //! | [`limiter`] | what a host lets the instances of one store have |
@@ -24,7 +25,9 @@ pub mod marks;
 pub mod memory;
 pub mod module;
 pub mod parking;
+pub mod runs;
 pub mod shared;
 pub mod table;
 pub mod total;
+pub mod touched;
 pub mod unwind;

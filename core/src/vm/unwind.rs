@@ -21,11 +21,12 @@ use std::sync::Arc;
 
 use super::code;
 use super::module::VmModule;
+use super::touched;
 use crate::artifact::layout::VmContext;
 use crate::error::TrapCode;
-use crate::sys::signals::{self, Registers};
+use crate::sys::signals::{self, Fault, Outcome, Registers};
 
-/// Installs the signal handlers that turn faults in compiled code into traps.
+/// Installs the signal handlers that turn faults in compiled code into traps, or make the page writable that was written to.
 pub fn install() -> crate::Result<()> {
     signals::install(decide)
 }
@@ -86,13 +87,18 @@ pub fn take_trace() -> Trace {
     })
 }
 
-fn decide(at: Registers) -> Option<(Registers, u64)> {
+fn decide(fault: Fault) -> Option<Outcome> {
+    let at = fault.at;
     // SAFETY: `at.pc` was interrupted just now; if it lies in compiled code, that code is alive.
     let tables = unsafe { code::lookup(at.pc) }?;
     let trap = tables.trap_at(at.pc)?;
+    // Accesses to memories are known as places that may trap so.
+    if trap == TrapCode::MemoryOutOfBounds && fault.forbidden.is_some_and(touched::touch) {
+        return Some(Outcome::Again);
+    }
     // SAFETY: the interrupted thread ran compiled code, so its frame pointer starts a chain of wasm frames.
     let landing = unsafe { innermost_entry(at.pc, at.pc, at.fp) }?;
-    Some((landing, u64::from(trap.code())))
+    Some(Outcome::Land(landing, u64::from(trap.code())))
 }
 
 /// Walks from a wasm frame to the landing pad of the innermost entry trampoline, and writes the frames down. `place` lies in

@@ -19,6 +19,7 @@
 //! | `bounds`, `memory64`, `pages` | accesses at the edges; 64-bit memories and tables; pages of one byte; in every mode |
 //! | `resets`, `background` | instances that are reset in place; pages the system tells of; resets on the engine's own thread |
 //! | `modes` | the tests of isolation, traps and linking again, in every mode |
+//! | `touched` | read-only pages: what is learned from faults, what it costs, what bounds it |
 //! | `artifact` | what is loaded runs as what was compiled; what is damaged or foreign is refused |
 //! | `images` | segments in images, mapped or copied, against a model |
 //! | `bytes`, `segments`, `linking` | the bytes convention; segments and start; what instances of a store share |
@@ -69,6 +70,7 @@ mod stack;
 mod summary;
 mod tail_calls;
 mod threads;
+mod touched;
 mod tracking;
 mod traps;
 mod waiting;

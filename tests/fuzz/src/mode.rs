@@ -33,6 +33,14 @@ static MODES: [Mode; COUNT] = [
         configure: |config| {
             config.dirty_tracking(DirtyTracking::Pages).signals_based_traps(false).background_reset(Some(0))
         },
+        name: "with touched pages",
+        there: true,
+        configure: |config| config.dirty_tracking(DirtyTracking::Touched),
+    },
+    Mode {
+        name: "with touched pages that move",
+        there: true,
+        configure: |config| config.dirty_tracking(DirtyTracking::Touched).memory_reservation(0),
     },
     Mode { name: "with explicit bounds", there: true, configure: |config| config.signals_based_traps(false) },
     Mode {
