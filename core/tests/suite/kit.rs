@@ -158,7 +158,7 @@ pub fn in_child(test: &str, body: impl FnOnce()) -> Ended {
         std::process::exit(0);
     }
     let output = Command::new(std::env::current_exe().expect("the test binary has a path"))
-        .args([test, "--exact", "--nocapture", "--test-threads=1"])
+        .args([test, "--exact", "--nocapture", "--test-threads=1", "--include-ignored"])
         .env(CHILD, test)
         .output()
         .expect("the test binary can be started again");

@@ -2,7 +2,7 @@
 //!
 //! | file | what must hold |
 //! |---|---|
-//! | `isolation`, `random` | after a drop the next instance equals its image, whatever the tenant did |
+//! | `isolation`, `random`, `writers` | after a drop the next instance equals its image, whatever the tenant did |
 //! | `traps`, `stack`, `signals` | each trap by its code; instances, threads and the process live on |
 //! | `backtraces` | where a guest was: names, offsets, nested calls |
 //! | `profiling` | what `perf` is told |
@@ -10,9 +10,11 @@
 //! | `hosts` | host functions: values, errors, panics, nesting |
 //! | `memory` | views of guest memory are bounded, and what they hand out is undone |
 //! | `handles`, `shared` | what outlived its store, or belongs to another, is an error and never another tenant |
-//! | `limits`, `limiter` | limits are kept, and say what they are |
+//! | `limits`, `limiter`, `refusals` | limits are kept, and say what they are; who was refused goes on |
 //! | `messages` | errors of wrong use say what was wrong and what would be right |
-//! | `threads`, `leaks` | any thread may do anything that `Send` and `Sync` allow; nothing is left behind |
+//! | `threads`, `hammer` | any thread may do anything that `Send` and `Sync` allow, and finds nothing of another |
+//! | `leaks`, `soak` | nothing is left behind; `make soak` takes its time over it |
+//! | `strides` | a guest that writes every second page harms nobody |
 //! | `simd` | vectors across every boundary, in what a reset undoes, and where the specification leaves a choice |
 //! | `wasi` | WASI preview 1: each function, hostile arguments, nothing that was not granted |
 //! | `bounds`, `memory64`, `pages` | accesses at the edges; 64-bit memories and tables; pages of one byte; in every mode |
@@ -32,6 +34,7 @@ mod backtraces;
 mod bounds;
 mod bytes;
 mod dwarf;
+mod hammer;
 mod handles;
 mod hosts;
 mod isolation;
@@ -43,6 +46,7 @@ mod linker;
 mod linking;
 mod memory;
 mod memory64;
+mod menu;
 mod messages;
 mod modes;
 mod pages;
@@ -50,17 +54,22 @@ mod profiling;
 mod program;
 mod random;
 mod references;
+mod refusals;
 mod segments;
 mod shared;
 mod shared_memory;
 mod signals;
 mod simd;
+mod soak;
 mod stack;
+mod strides;
 mod summary;
 mod tail_calls;
+mod tenants;
 mod threads;
 mod tracking;
 mod traps;
 #[cfg(feature = "wasi")]
 mod wasi;
 mod wide;
+mod writers;

@@ -5,6 +5,7 @@
 
 mod files;
 mod hostile;
+mod isolation;
 mod paths;
 mod poll;
 mod process;
