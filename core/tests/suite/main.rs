@@ -13,6 +13,7 @@
 //! | `limits`, `limiter`, `refusals` | limits are kept, and say what they are; who was refused goes on |
 //! | `messages` | errors of wrong use say what was wrong and what would be right |
 //! | `threads`, `hammer` | any thread may do anything that `Send` and `Sync` allow, and finds nothing of another |
+//! | `closing` | the end of an instance: what comes first, and what a reset does that cannot be finished |
 //! | `leaks`, `soak` | nothing is left behind; `make soak` takes its time over it |
 //! | `strides` | a guest that writes every second page harms nobody |
 //! | `simd` | vectors across every boundary, in what a reset undoes, and where the specification leaves a choice |
@@ -33,6 +34,7 @@ mod atomics;
 mod backtraces;
 mod bounds;
 mod bytes;
+mod closing;
 mod dwarf;
 mod hammer;
 mod handles;

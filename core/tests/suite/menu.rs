@@ -279,7 +279,7 @@ impl Menu {
     fn functions(&self) -> String {
         let mut out = String::new();
         for (i, body) in self.bodies.iter().enumerate() {
-            write!(out, "(func $op{i} (type $op) (param $at i64) (param $v i64) {body})\n")
+            writeln!(out, "(func $op{i} (type $op) (param $at i64) (param $v i64) {body})")
                 .expect("strings take everything");
         }
         let all: String = (0..self.bodies.len()).map(|i| format!("$op{i} ")).collect();
