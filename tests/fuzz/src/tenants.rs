@@ -143,7 +143,8 @@ fn shared(case: &mut Case<'_>, pre: &InstancePre<Answers>, module: &Module, numb
         Err(error) => return stop(error).map(drop),
     };
     for _ in 0..2 {
-        busy(case, pre, module, &mut random, &mut shared.enter().map_err(|e| format!("{e:?}"))?)?;
+        let mut claim = shared.enter().map_err(|e| format!("{e:?}"))?;
+        busy(case, pre, module, &mut random, &mut claim)?;
     }
     shared.close().map_err(|e| format!("{e:?}"))
 }
