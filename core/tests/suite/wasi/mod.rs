@@ -5,11 +5,11 @@
 
 mod files;
 mod hostile;
-mod isolation;
 mod paths;
 mod poll;
 mod process;
 mod streams;
+mod undone;
 
 use std::path::Path;
 
