@@ -1,6 +1,6 @@
 # Every command of the project. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo test ready fmt lint drift spec conformance bench bench-check fuzz guests bless
+.PHONY: help demo test ready fmt lint drift spec conformance bench bench-check fuzz soak guests bless
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ bench-check: ## fail if a figure in the report misses its target
 
 fuzz: ## fuzz; FUZZ=module, diff, tenants, artifact or all, SECONDS=60 for each, START=seed
 	cargo run --release -p instar-fuzz -- $(or $(FUZZ),all) --seconds $(or $(SECONDS),60) --start $(or $(START),0)
+
+soak: ## ten million operations in every way of tracking writes, and thousands of modules and engines: nothing is left behind
+	cargo test -p instar --test suite soak -- --ignored --nocapture
 
 guests: ## build the guest programs
 	tests/guests/build.sh "" all

@@ -2,8 +2,10 @@
 
 use std::process::Command;
 
-use instar::{Config, DirtyTracking, InstanceAllocationStrategy, OptLevel};
-use instar::{Engine, Error, ErrorKind, InstancePre, Linker, Module, Result, TrapCode};
+use instar::{BytesFunc, Claim, Config, DirtyTracking, ExportFunc, ExportMemory, InstanceAllocationStrategy, OptLevel};
+use instar::{
+    Engine, Error, ErrorKind, InstancePre, Linker, Module, OwnedInstance, Result, TrapCode, TypedExport, WasmList,
+};
 
 /// An engine that compares each slot with its image after each reset.
 pub fn paranoid() -> Engine {
@@ -158,7 +160,7 @@ pub fn in_child(test: &str, body: impl FnOnce()) -> Ended {
         std::process::exit(0);
     }
     let output = Command::new(std::env::current_exe().expect("the test binary has a path"))
-        .args([test, "--exact", "--nocapture", "--test-threads=1"])
+        .args([test, "--exact", "--nocapture", "--test-threads=1", "--include-ignored"])
         .env(CHILD, test)
         .output()
         .expect("the test binary can be started again");
@@ -193,3 +195,51 @@ impl Random {
         (self.next() >> 16) % end
     }
 }
+
+/// What can be done with an instance that owns its store, and with one that was claimed.
+pub trait Use<T: 'static> {
+    fn data(&self) -> &T;
+    fn call<P: WasmList, R: WasmList>(&mut self, func: &TypedExport<P, R>, params: P) -> Result<R>;
+    fn call_raw(&mut self, func: &ExportFunc, slots: &mut [u64]) -> Result<()>;
+    fn call_bytes(&mut self, func: &BytesFunc, input: &[u8]) -> Result<Vec<u8>>;
+    fn memory_size(&self, memory: &ExportMemory) -> Result<u64>;
+    fn memory_write(&mut self, memory: &ExportMemory, address: u64, bytes: &[u8]) -> Result<()>;
+    fn memory_grow(&mut self, memory: &ExportMemory, pages: u64) -> Result<u64>;
+}
+
+macro_rules! usable {
+    ($ty:ident<$($life:lifetime,)? T>) => {
+        impl<T: 'static> Use<T> for $ty<$($life,)? T> {
+            fn data(&self) -> &T {
+                OwnedInstance::data(self)
+            }
+
+            fn call<P: WasmList, R: WasmList>(&mut self, func: &TypedExport<P, R>, params: P) -> Result<R> {
+                $ty::call(self, func, params)
+            }
+
+            fn call_raw(&mut self, func: &ExportFunc, slots: &mut [u64]) -> Result<()> {
+                $ty::call_raw(self, func, slots)
+            }
+
+            fn call_bytes(&mut self, func: &BytesFunc, input: &[u8]) -> Result<Vec<u8>> {
+                $ty::call_bytes(self, func, input)
+            }
+
+            fn memory_size(&self, memory: &ExportMemory) -> Result<u64> {
+                OwnedInstance::memory_size(self, memory)
+            }
+
+            fn memory_write(&mut self, memory: &ExportMemory, address: u64, bytes: &[u8]) -> Result<()> {
+                $ty::memory_write(self, memory, address, bytes)
+            }
+
+            fn memory_grow(&mut self, memory: &ExportMemory, pages: u64) -> Result<u64> {
+                $ty::memory_grow(self, memory, pages)
+            }
+        }
+    };
+}
+
+usable!(OwnedInstance<T>);
+usable!(Claim<'_, T>);

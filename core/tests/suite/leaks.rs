@@ -7,13 +7,13 @@ use crate::kit::{alone, engine, module};
 
 /// What a process holds.
 #[derive(Clone, Copy, Debug)]
-struct Held {
-    resident_kib: i64,
-    mappings: i64,
-    files: i64,
+pub struct Held {
+    pub resident_kib: i64,
+    pub mappings: i64,
+    pub files: i64,
 }
 
-fn held() -> Held {
+pub fn held() -> Held {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     let pages: i64 = statm.split_whitespace().nth(1).unwrap().parse().unwrap();
     Held {
@@ -24,7 +24,7 @@ fn held() -> Held {
 }
 
 /// Runs `body` a number of times to warm up, then ten times as often, and compares.
-fn level(rounds: usize, resident_kib: i64, mut body: impl FnMut(usize)) {
+pub fn level(rounds: usize, resident_kib: i64, mut body: impl FnMut(usize)) {
     (0..rounds).for_each(&mut body);
     let before = held();
     (0..rounds * 10).for_each(&mut body);
@@ -35,7 +35,7 @@ fn level(rounds: usize, resident_kib: i64, mut body: impl FnMut(usize)) {
     assert_eq!(after.files, before.files);
 }
 
-fn plain() -> Engine {
+pub fn plain() -> Engine {
     engine(|config| {
         config.paranoid(false).cranelift_debug_verifier(false);
     })

@@ -2,7 +2,7 @@
 //!
 //! | file | what must hold |
 //! |---|---|
-//! | `isolation`, `random` | after a drop the next instance equals its image, whatever the tenant did |
+//! | `isolation`, `random`, `writers` | after a drop the next instance equals its image, whatever the tenant did |
 //! | `traps`, `stack`, `signals` | each trap by its code; instances, threads and the process live on |
 //! | `backtraces` | where a guest was: names, offsets, nested calls |
 //! | `profiling` | what `perf` is told |
@@ -10,10 +10,13 @@
 //! | `hosts` | host functions: values, errors, panics, nesting |
 //! | `memory` | views of guest memory are bounded, and what they hand out is undone |
 //! | `handles`, `shared` | what outlived its store, or belongs to another, is an error and never another tenant |
-//! | `limits`, `limiter` | limits are kept, and say what they are |
+//! | `limits`, `limiter`, `refusals` | limits are kept, and say what they are; who was refused goes on |
 //! | `pool_limits`, `waiting`, `budget`, `metrics`, `machine` | the pool: what it refuses, who waits, what idle slots keep, what it counts, what it makes of a small machine |
 //! | `messages` | errors of wrong use say what was wrong and what would be right |
-//! | `threads`, `leaks` | any thread may do anything that `Send` and `Sync` allow; nothing is left behind |
+//! | `threads`, `hammer` | any thread may do anything that `Send` and `Sync` allow, and finds nothing of another |
+//! | `closing` | the end of an instance: what comes first, and what a reset does that cannot be finished |
+//! | `leaks`, `soak` | nothing is left behind; `make soak` takes its time over it |
+//! | `strides` | a guest that writes every second page harms nobody |
 //! | `simd` | vectors across every boundary, in what a reset undoes, and where the specification leaves a choice |
 //! | `wasi` | WASI preview 1: each function, hostile arguments, nothing that was not granted |
 //! | `bounds`, `memory64`, `pages` | accesses at the edges; 64-bit memories and tables; pages of one byte; in every mode |
@@ -37,7 +40,9 @@ mod backtraces;
 mod bounds;
 mod budget;
 mod bytes;
+mod closing;
 mod dwarf;
+mod hammer;
 mod handles;
 mod hosts;
 mod images;
@@ -51,6 +56,7 @@ mod linking;
 mod machine;
 mod memory;
 mod memory64;
+mod menu;
 mod messages;
 mod metrics;
 mod modes;
@@ -60,15 +66,19 @@ mod profiling;
 mod program;
 mod random;
 mod references;
+mod refusals;
 mod resets;
 mod segments;
 mod shared;
 mod shared_memory;
 mod signals;
 mod simd;
+mod soak;
 mod stack;
+mod strides;
 mod summary;
 mod tail_calls;
+mod tenants;
 mod threads;
 mod touched;
 mod tracking;
@@ -77,3 +87,4 @@ mod waiting;
 #[cfg(feature = "wasi")]
 mod wasi;
 mod wide;
+mod writers;

@@ -61,8 +61,8 @@ impl Image {
     }
 }
 
-/// The number of operators that store.
-const WIDTHS: [(&str, &str); 9] = [
+/// Operators that store, with what they take.
+const WIDTHS: [(&str, &str); 19] = [
     ("i32.store", "i32"),
     ("i32.store8", "i32"),
     ("i32.store16", "i32"),
@@ -72,6 +72,16 @@ const WIDTHS: [(&str, &str); 9] = [
     ("i64.store32", "i64"),
     ("f32.store", "f32"),
     ("f64.store", "f64"),
+    ("v128.store", "v128"),
+    ("v128.store8_lane", "lane"),
+    ("v128.store16_lane", "lane"),
+    ("v128.store32_lane", "lane"),
+    ("v128.store64_lane", "lane"),
+    ("i64.atomic.store", "i64"),
+    ("i32.atomic.store8", "i32"),
+    ("i32.atomic.rmw16.xchg_u", "i32"),
+    ("i64.atomic.rmw32.add_u", "i64"),
+    ("i64.atomic.rmw.cmpxchg", "there"),
 ];
 
 #[derive(Clone, Debug)]
@@ -358,14 +368,27 @@ impl Writer<'_> {
         match statement {
             Statement::Store { width, index, offset, value } => {
                 let (operator, ty) = WIDTHS[*width];
-                let index = self.index(index);
+                let mut index = self.index(index);
+                let mut offset = *offset;
+                if operator.contains("atomic") {
+                    // Others trap.
+                    (index, offset) = (format!("(i32.and {index} (i32.const -8))"), offset & !7);
+                }
+                let vector = format!("(i64x2.splat (i64.const {value}))");
                 let value = match ty {
                     "i32" => format!("(i32.const {})", *value as u32),
                     "i64" => format!("(i64.const {value})"),
                     "f32" => format!("(f32.reinterpret_i32 (i32.const {}))", *value as u32),
-                    _ => format!("(f64.reinterpret_i64 (i64.const {value}))"),
+                    "f64" => format!("(f64.reinterpret_i64 (i64.const {value}))"),
+                    // A lane that all of them have.
+                    "lane" => return put!(self, "({operator} offset={offset} 1 {index} {vector})"),
+                    "v128" => vector,
+                    _ => format!("(i64.const 0) (i64.const {value})"),
                 };
-                put!(self, "({operator} offset={offset} {index} {value})");
+                match operator.contains("rmw") {
+                    true => put!(self, "(drop ({operator} offset={offset} {index} {value}))"),
+                    false => put!(self, "({operator} offset={offset} {index} {value})"),
+                }
             }
             Statement::Set(local, index) => {
                 let local = ["$a", "$b", "$t"][*local as usize % 3];

@@ -165,15 +165,23 @@ impl Side {
         for (_, item) in self.instance.exports(&mut self.store)? {
             match item {
                 Extern::Memory(memory) => {
-                    let size = memory.data_size(&self.store)?;
-                    let len = random.below(700);
-                    if size > len {
-                        let at = random.below(size - len) as u64;
-                        let bytes = random.bytes(len);
-                        memory.write(&mut self.store, at, &bytes)?;
-                    }
-                    if random.once_in(4) {
-                        let _ = memory.grow(&mut self.store, 1);
+                    // Also into what it has just grown into.
+                    for _ in 0..2 {
+                        let size = memory.data_size(&self.store)?;
+                        let len = random.below(700);
+                        if size > len {
+                            let end = random.once_in(3);
+                            let at = if end { size - len } else { random.below(size - len) } as u64;
+                            let bytes = random.bytes(len);
+                            match random.below(2) {
+                                0 => memory.write(&mut self.store, at, &bytes)?,
+                                _ => memory.slice_mut(&mut self.store, at..at + len as u64)?.copy_from_slice(&bytes),
+                            }
+                        }
+                        if !random.once_in(4) {
+                            break;
+                        }
+                        let _ = memory.grow(&mut self.store, 1 + random.below(3) as u64);
                     }
                 }
                 Extern::Global(global) if global.ty().mutable && !global.ty().content.is_reference() => {

@@ -15,15 +15,21 @@ pub struct Mode {
     configure: fn(&mut Config) -> &mut Config,
 }
 
-const COUNT: usize = 8;
+const COUNT: usize = 12;
 
 /// All ways, the default first.
 static MODES: [Mode; COUNT] = [
     Mode { name: "as by default", there: true, configure: |config| config },
     Mode { name: "without optimisation", there: true, configure: |config| config.cranelift_opt_level(OptLevel::None) },
     Mode { name: "with plain stores", there: true, configure: |config| config.dirty_tracking(DirtyTracking::Off) },
+    Mode { name: "with touched pages", there: true, configure: |config| config.dirty_tracking(DirtyTracking::Touched) },
     Mode {
-        name: "with pages that the system tells of",
+        name: "with touched pages in a small reservation",
+        there: true,
+        configure: |config| config.dirty_tracking(DirtyTracking::Touched).memory_reservation(1 << 18),
+    },
+    Mode {
+        name: "with pages that the system knows",
         there: true,
         configure: |config| config.dirty_tracking(DirtyTracking::Pages),
     },
@@ -33,14 +39,18 @@ static MODES: [Mode; COUNT] = [
         configure: |config| {
             config.dirty_tracking(DirtyTracking::Pages).signals_based_traps(false).background_reset(Some(0))
         },
-        name: "with touched pages",
-        there: true,
-        configure: |config| config.dirty_tracking(DirtyTracking::Touched),
     },
     Mode {
         name: "with touched pages that move",
         there: true,
         configure: |config| config.dirty_tracking(DirtyTracking::Touched).memory_reservation(0),
+    },
+    Mode {
+        name: "with pages that the system knows and explicit bounds",
+        there: true,
+        configure: |config| {
+            config.dirty_tracking(DirtyTracking::Pages).signals_based_traps(false).memory_reservation(0)
+        },
     },
     Mode { name: "with explicit bounds", there: true, configure: |config| config.signals_based_traps(false) },
     Mode {

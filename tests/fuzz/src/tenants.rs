@@ -3,7 +3,7 @@
 //! The engine of the slot is paranoid and has room for one instance. What a tenant does follows from a number, so it can
 //! be done in both engines.
 
-use instar::{Engine, InstancePre, Module};
+use instar::{Claim, Engine, ExportFunc, ExportMemory, InstancePre, Module, OwnedInstance};
 
 use crate::case::{Case, Verdict};
 use crate::diff::functions;
@@ -67,9 +67,10 @@ fn in_mode(case: &mut Case<'_>, mode: &Mode) -> Verdict {
     case.count("modules");
     for _ in 0..3 {
         let first = case.random.next();
-        match case.random.below(2) {
+        match case.random.below(3) {
             0 => drop(in_store(&pre, &module, first, true)?),
-            _ => alone(case, &pre, &module, first)?,
+            1 => alone(case, &pre, &module, first)?,
+            _ => shared(case, &pre, &module, first)?,
         }
         let second = case.random.next();
         let found = in_store(&pre, &module, second, false)?;
@@ -131,24 +132,95 @@ fn alone(case: &mut Case<'_>, pre: &InstancePre<Answers>, module: &Module, numbe
         Ok(instance) => instance,
         Err(error) => return stop(error).map(drop),
     };
+    busy(case, pre, module, &mut random, &mut instance)
+}
+
+/// A tenant with an instance that it claims for each of its turns, and leaves behind as bindings do.
+fn shared(case: &mut Case<'_>, pre: &InstancePre<Answers>, module: &Module, number: u64) -> Result<(), String> {
+    let mut random = Random::new(number);
+    let shared = match pre.shared(Answers::default()) {
+        Ok(shared) => shared,
+        Err(error) => return stop(error).map(drop),
+    };
+    for _ in 0..2 {
+        let mut claim = shared.enter().map_err(|e| format!("{e:?}"))?;
+        busy(case, pre, module, &mut random, &mut claim)?;
+    }
+    shared.close().map_err(|e| format!("{e:?}"))
+}
+
+/// What owned and claimed instances have in common.
+trait Raw {
+    fn size(&self, memory: &ExportMemory) -> instar::Result<u64>;
+    fn grow(&mut self, memory: &ExportMemory, pages: u64) -> instar::Result<u64>;
+    fn write(&mut self, memory: &ExportMemory, address: u64, bytes: &[u8]) -> instar::Result<()>;
+    fn call(&mut self, func: &ExportFunc, slots: &mut [u64]) -> instar::Result<()>;
+}
+
+macro_rules! raw {
+    ($ty:ty) => {
+        impl Raw for $ty {
+            fn size(&self, memory: &ExportMemory) -> instar::Result<u64> {
+                self.memory_size(memory)
+            }
+
+            fn grow(&mut self, memory: &ExportMemory, pages: u64) -> instar::Result<u64> {
+                self.memory_grow(memory, pages)
+            }
+
+            fn write(&mut self, memory: &ExportMemory, address: u64, bytes: &[u8]) -> instar::Result<()> {
+                self.memory_write(memory, address, bytes)
+            }
+
+            fn call(&mut self, func: &ExportFunc, slots: &mut [u64]) -> instar::Result<()> {
+                self.call_raw(func, slots)
+            }
+        }
+    };
+}
+
+raw!(OwnedInstance<Answers>);
+raw!(Claim<'_, Answers>);
+
+/// Calls all that can be called on raw slots, with writes and growth by the host in between.
+fn busy(
+    case: &mut Case<'_>,
+    pre: &InstancePre<Answers>,
+    module: &Module,
+    random: &mut Random,
+    instance: &mut impl Raw,
+) -> Result<(), String> {
+    let memories = module.exports().filter(|e| matches!(e.ty, instar::ExternType::Memory(_)));
+    let memories = memories.map(|e| pre.memory(e.name)).collect::<Result<Vec<_>, _>>().map_err(|e| format!("{e:?}"))?;
+    let mut meddle = |random: &mut Random, instance: &mut dyn Raw| -> instar::Result<()> {
+        for memory in &memories {
+            if random.once_in(3) {
+                let _ = instance.grow(memory, random.below(3) as u64);
+            }
+            let size = instance.size(memory)? as usize;
+            let len = random.below(size.min(5000) + 1);
+            let at = if random.once_in(3) { size - len } else { random.below(size - len + 1) };
+            instance.write(memory, at as u64, &random.bytes(len))?;
+            case.count("writes by the host");
+        }
+        Ok(())
+    };
+    let mut calls = 0;
     for (name, ty) in functions(module) {
         let func = pre.func(&name).map_err(|e| format!("{e:?}"))?;
         if ty.has_references() {
             continue;
         }
+        if random.once_in(3) {
+            meddle(random, instance).map_err(|e| format!("{e:?}"))?;
+        }
         let mut slots: Vec<u64> = (0..ty.slots()).map(|_| random.bits()).collect();
-        if let Err(error) = instance.call_raw(&func, &mut slots) {
+        if let Err(error) = instance.call(&func, &mut slots) {
             stop(error)?;
         }
-        case.count("raw calls");
+        calls += 1;
     }
-    for export in module.exports().filter(|e| matches!(e.ty, instar::ExternType::Memory(_))) {
-        let memory = pre.memory(export.name).map_err(|e| format!("{e:?}"))?;
-        let size = instance.memory_size(&memory).map_err(|e| format!("{e:?}"))? as usize;
-        let len = random.below(size.min(5000) + 1);
-        let at = random.below(size - len + 1) as u64;
-        instance.memory_write(&memory, at, &random.bytes(len)).map_err(|e| format!("{e:?}"))?;
-        let _ = instance.memory_grow(&memory, 1);
-    }
+    meddle(random, instance).map_err(|e| format!("{e:?}"))?;
+    *case.counts.entry("raw calls").or_default() += calls;
     Ok(())
 }

@@ -9,6 +9,7 @@ mod paths;
 mod poll;
 mod process;
 mod streams;
+mod undone;
 
 use std::path::Path;
 
