@@ -426,14 +426,16 @@ impl Config {
         self
     }
 
-    /// Largest size of a linear memory in units of 64 KiB, whatever the module allows and whatever its pages are. Default
-    /// 65 536 (4 GiB), which is also the largest size of memories with 32-bit addresses; at most 2^30 (64 TiB).
+    /// Largest size of a linear memory in units of 64 KiB, whatever the module allows and whatever its pages are, and of all
+    /// memories together that an instance defines (but for shared ones once they grow). Default 65 536 (4 GiB), which is also the
+    /// largest size of memories with 32-bit addresses; at most 2^30 (64 TiB).
     pub fn max_memory_pages(&mut self, pages: u64) -> &mut Self {
         self.max_memory_pages = pages;
         self
     }
 
-    /// Largest number of elements of a table, whatever the module allows. Default 1 000 000.
+    /// Largest number of elements of a table, whatever the module allows, and of all tables together that an instance defines.
+    /// Default 1 000 000.
     pub fn max_table_elements(&mut self, elements: u64) -> &mut Self {
         self.max_table_elements = elements;
         self
