@@ -62,7 +62,7 @@ pub fn run_command(guest: &mut dyn Guest, input: &str) -> AnyResult<Vec<u8>> {
     }
 }
 
-mod instar_guest {
+pub mod instar_guest {
     use instar::{Caller, Config, Engine, Error, Instance, Linker, Memory, Module, Store, Val};
 
     use super::*;
@@ -111,7 +111,7 @@ mod instar_guest {
         }
     }
 
-    fn linker(module: &Module) -> AnyResult<Linker<Host>> {
+    pub fn linker(module: &Module) -> AnyResult<Linker<Host>> {
         let mut linker = Linker::new(module.engine());
         linker.allow_shadowing(true);
         for import in module.imports() {
@@ -163,7 +163,7 @@ mod instar_guest {
     }
 }
 
-mod wasmtime_guest {
+pub mod wasmtime_guest {
     use wasmtime::{Caller, Config, Engine, Error, Extern, ExternType, Instance, Linker, Memory, Module, Store, Val};
 
     use super::*;
@@ -209,7 +209,7 @@ mod wasmtime_guest {
         }
     }
 
-    fn linker(module: &Module) -> AnyResult<Linker<Host>> {
+    pub fn linker(module: &Module) -> AnyResult<Linker<Host>> {
         let mut linker = Linker::new(module.engine());
         linker.allow_shadowing(true);
         for import in module.imports() {

@@ -10,7 +10,7 @@ use crate::AnyResult;
 use crate::guest::{Guest, Program, Side, run_command, runtime};
 use crate::measure::{Samples, processor_time, processor_time_of_process};
 use crate::probe;
-use crate::report::Entry;
+use crate::report::{Entry, Group};
 
 /// Threads that both runtimes compile with.
 pub const THREADS: usize = 2;
@@ -156,7 +156,7 @@ fn instar_sides() -> Vec<(Side, &'static str, bool)> {
 }
 
 fn entry(case: String, instar: Samples, peer: Samples, unit: &'static str, target: Option<f64>) -> Entry {
-    Entry { case, instar, peer, peer_name: "Wasmtime", target, unit }
+    Entry { target, ..Entry::new(Group::Guests, case, instar, peer, "Wasmtime", unit) }
 }
 
 /// How long the guests run, and the geometric means.
