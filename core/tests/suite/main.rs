@@ -13,6 +13,7 @@
 //! | `limits`, `limiter` | limits are kept, and say what they are |
 //! | `messages` | errors of wrong use say what was wrong and what would be right |
 //! | `threads`, `leaks` | any thread may do anything that `Send` and `Sync` allow; nothing is left behind |
+//! | `steady` | requests that do not grow make no system call and take no page fault |
 //! | `simd` | vectors across every boundary, in what a reset undoes, and where the specification leaves a choice |
 //! | `wasi` | WASI preview 1: each function, hostile arguments, nothing that was not granted |
 //! | `bounds`, `memory64`, `pages` | accesses at the edges; 64-bit memories and tables; pages of one byte; in every mode |
@@ -56,6 +57,7 @@ mod shared_memory;
 mod signals;
 mod simd;
 mod stack;
+mod steady;
 mod summary;
 mod tail_calls;
 mod threads;

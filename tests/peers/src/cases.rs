@@ -108,7 +108,7 @@ pub fn all() -> Vec<Case> {
         Case { targets: wanted(0.03, 0.17), ..writing(1024, 256, 4) },
         program("Lua: fresh state, a 20-line script", "a rule or template that a user wrote", Source::Lua),
         Case {
-            // By 3 pages, as its linker gave it no heap to begin with.
+            // Its linker gave it little heap to begin with.
             grows: true,
             ..program(
                 "SQLite: open, create, insert 10, select 10, close",
