@@ -91,8 +91,8 @@ fn prepare(engine: &Engine, guest: &str) -> Result<InstancePre<()>> {
 /// Whether what one request leaves behind, which the same instance finds, is not found by the next.
 fn secret_is_gone(engine: &Engine) -> Result<bool> {
     let misbehave = prepare(engine, "misbehave")?;
-    let leave = misbehave.typed::<i32, ()>("leave_secret")?;
-    let find = misbehave.typed::<(), i32>("find_secret")?;
+    let leave = misbehave.export::<i32, ()>("leave_secret")?;
+    let find = misbehave.export::<(), i32>("find_secret")?;
     {
         let mut first = misbehave.fresh(())?;
         first.call(&leave, 42)?;

@@ -12,7 +12,7 @@ const PAGE_BYTES: u64 = 64 << 10;
 pub struct Tunables {
     /// What modules may use.
     pub features: Features,
-    /// How writes to linear memory are tracked.
+    /// How writes to linear memory are tracked. Not [`DirtyTracking::Auto`] in an engine.
     pub dirty_tracking: DirtyTracking,
     pub opt_level: OptLevel,
     /// Replace every NaN that an operation makes by the canonical one.
@@ -48,15 +48,35 @@ pub enum OptLevel {
     SpeedAndSize,
 }
 
-/// How an engine knows what an instance has written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How the runtime knows what an instance has written to its memories, when it brings them back to their image. Code compiled
+/// for `Lines` marks what it writes; that for the other three is the same: plain stores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DirtyTracking {
-    /// Compiled code marks every written line of 256 bytes.
+    /// What suits the engine: `Lines` where instances come from a pool, `Off` where each is made anew.
     #[default]
+    Auto,
+    /// Compiled code marks every written line of 256 bytes, and those are copied back. Costs stores some time; no system
+    /// call and no page fault.
     Lines,
-    /// It is not known: plain stores, and memories are rebuilt after each use.
+    /// Plain stores. Pages that instances have never written are read-only; the first write to one is a fault, after which it
+    /// is among those that each reset copies back. Needs [`Config::signals_based_traps`].
+    Touched,
+    /// Plain stores. The system is asked which pages were written (Linux 6.7, `PAGEMAP_SCAN`).
+    Pages,
+    /// Plain stores. It is not known what was written, and memories are rebuilt after each use.
     Off,
+}
+
+impl DirtyTracking {
+    /// All but `Auto`.
+    pub(crate) const MODES: [DirtyTracking; 4] =
+        [DirtyTracking::Lines, DirtyTracking::Touched, DirtyTracking::Pages, DirtyTracking::Off];
+
+    /// Whether compiled code marks what it writes.
+    pub(crate) fn marks(self) -> bool {
+        self == DirtyTracking::Lines
+    }
 }
 
 /// Where instances live.
@@ -197,7 +217,8 @@ impl Tunables {
     pub fn settings(&self) -> Vec<(&'static str, String)> {
         let Tunables {
             features: _,
-            dirty_tracking,
+            // A module has its own, and any engine can run it.
+            dirty_tracking: _,
             opt_level,
             nan_canonicalization,
             relaxed_simd_deterministic,
@@ -211,7 +232,6 @@ impl Tunables {
             debug_verifier: _,
         } = self;
         vec![
-            ("dirty_tracking", format!("{dirty_tracking:?}")),
             ("cranelift_opt_level", format!("{opt_level:?}")),
             ("cranelift_nan_canonicalization", nan_canonicalization.to_string()),
             ("relaxed_simd_deterministic", relaxed_simd_deterministic.to_string()),
@@ -356,7 +376,8 @@ impl Config {
         self
     }
 
-    /// How the engine knows what an instance has written. Default [`DirtyTracking::Lines`].
+    /// How the runtime knows what an instance has written. Default [`DirtyTracking::Auto`]. A module that is compiled with
+    /// [`ModuleOptions`](crate::ModuleOptions) can have another one, and precompiled modules keep theirs.
     pub fn dirty_tracking(&mut self, tracking: DirtyTracking) -> &mut Self {
         self.tunables.dirty_tracking = tracking;
         self
@@ -471,6 +492,7 @@ impl Config {
 impl Config {
     pub(crate) fn check(&self) -> Result<()> {
         self.tunables.features.check()?;
+        self.check_tracking(self.tunables.dirty_tracking)?;
         if self.max_wasm_stack < 16 << 10 {
             bail!(Config, "max_wasm_stack is {} bytes; it must be at least 16384", self.max_wasm_stack);
         }
@@ -484,8 +506,29 @@ impl Config {
         self.tunables.check_sizes()
     }
 
+    /// The choices for compiled code; `Auto` is none of them any more.
     pub(crate) fn tunables(&self) -> Tunables {
-        self.tunables
+        Tunables { dirty_tracking: self.resolve(self.tunables.dirty_tracking), ..self.tunables }
+    }
+
+    /// What `Auto` stands for.
+    pub(crate) fn resolve(&self, tracking: DirtyTracking) -> DirtyTracking {
+        match (tracking, self.keeps_slots()) {
+            (DirtyTracking::Auto, true) => DirtyTracking::Lines,
+            (DirtyTracking::Auto, false) => DirtyTracking::Off,
+            (chosen, _) => chosen,
+        }
+    }
+
+    /// Checks that an engine of this configuration can track writes in this way.
+    pub(crate) fn check_tracking(&self, tracking: DirtyTracking) -> Result<()> {
+        if tracking == DirtyTracking::Touched && !self.tunables.signals_based_traps {
+            bail!(
+                Config,
+                "dirty_tracking is Touched, which handles faults, but signals_based_traps is off: choose Lines or Pages, or switch it on"
+            );
+        }
+        Ok(())
     }
 
     pub(crate) fn wasm_stack_bytes(&self) -> usize {

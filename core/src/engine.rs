@@ -17,6 +17,7 @@ use crate::compile::Compiler;
 use crate::config::{Config, Features};
 use crate::error::Result;
 use crate::image::InstanceImage;
+use crate::module::ModuleOptions;
 use crate::pool::cell::{CellSettings, StoreCell};
 use crate::pool::engine::EnginePool;
 use crate::profile;
@@ -163,13 +164,14 @@ impl Engine {
 
     /// Compiles a module to the bytes of an artifact.
     #[cfg(feature = "compile")]
-    pub(crate) fn compile(&self, wasm: &[u8]) -> Result<Vec<u8>> {
-        write::write(&self.0.compiler.compile(wasm)?, &self.0.header)
+    pub(crate) fn compile(&self, wasm: &[u8], options: &ModuleOptions) -> Result<Vec<u8>> {
+        let tracking = options.tracking(self.config())?;
+        write::write(&self.0.compiler.compile(wasm, tracking)?, &self.0.header, tracking)
     }
 
     /// A build without a compiler compiles nothing.
     #[cfg(not(feature = "compile"))]
-    pub(crate) fn compile(&self, _wasm: &[u8]) -> Result<Vec<u8>> {
+    pub(crate) fn compile(&self, _wasm: &[u8], _options: &ModuleOptions) -> Result<Vec<u8>> {
         crate::error::bail!(Unsupported, "this build has no compiler (feature `compile`); it loads precompiled modules")
     }
 
@@ -193,7 +195,16 @@ impl Engine {
     ///
     /// As for [`Module::new`](crate::Module::new).
     pub fn precompile_module(&self, bytes: &[u8]) -> Result<Vec<u8>> {
-        self.compile(&crate::module::binary(bytes)?)
+        self.precompile_module_with(&ModuleOptions::new(), bytes)
+    }
+
+    /// As [`Engine::precompile_module`], with choices for this module.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Module::with_options`](crate::Module::with_options).
+    pub fn precompile_module_with(&self, options: &ModuleOptions, bytes: &[u8]) -> Result<Vec<u8>> {
+        self.compile(&crate::module::binary(bytes)?, options)
     }
 
     /// Something to be hashed: engines for which it is equal make and load the same artifacts. For keys of caches.
@@ -204,18 +215,19 @@ impl Engine {
     /// Loads an artifact.
     pub(crate) fn load(&self, bytes: Mapped, verify: Verify) -> Result<Loaded> {
         let artifact = Artifact::open(Bytes::new(Arc::new(bytes)), verify)?;
-        self.0.header.check(artifact.section(Section::Header)?.as_slice(), Features::names)?;
+        let tracking = self.0.header.check(artifact.section(Section::Header)?.as_slice(), Features::names)?;
+        self.config().check_tracking(tracking)?;
         let (mut info, plan) = declarations::decode(&artifact)?;
         let type_ids = self.adopt_types(&mut info)?;
         let image = Arc::new(InstanceImage::new(&artifact, plan)?);
-        let vm = VmModule::load(artifact, info, type_ids)?;
+        let vm = VmModule::load(artifact, info, type_ids, tracking)?;
         profile::loaded(self.0.config.profiling(), &vm)?;
         Ok(Loaded { vm, image })
     }
 
     /// Compiles and loads a module. What was written just now needs no verification.
-    pub(crate) fn compile_and_load(&self, wasm: &[u8]) -> Result<Loaded> {
-        self.load(Mapped::copy_of(&self.compile(wasm)?)?, Verify::Head)
+    pub(crate) fn compile_and_load(&self, wasm: &[u8], options: &ModuleOptions) -> Result<Loaded> {
+        self.load(Mapped::copy_of(&self.compile(wasm, options)?)?, Verify::Head)
     }
 
     /// Loads a module that the runtime made itself, once per engine.
@@ -223,7 +235,7 @@ impl Engine {
         if let Some(loaded) = lock(&self.0.synthetic).get(&wasm) {
             return Ok(loaded.clone());
         }
-        let loaded = Arc::new(self.compile_and_load(&wasm)?);
+        let loaded = Arc::new(self.compile_and_load(&wasm, &ModuleOptions::new())?);
         Ok(lock(&self.0.synthetic).entry(wasm).or_insert(loaded).clone())
     }
 }

@@ -20,7 +20,7 @@
 //!     assert_eq!(count, 1, "no instance was used before");
 //! })?;
 //! let pre = linker.instantiate_pre(&module)?;
-//! let handle = pre.typed::<i32, i32>("handle")?;
+//! let handle = pre.export::<i32, i32>("handle")?;
 //! for request in 0..1000 {
 //!     // A fresh instance, the call, and everything it did undone.
 //!     assert_eq!(pre.call("alice", &handle, request)?, request * 2);
@@ -184,7 +184,7 @@ pub use host::{Caller, IntoFunc, WasmRet};
 pub use instance::Instance;
 pub use linker::Linker;
 pub use memory::Memory;
-pub use module::{ExportType, FunctionCode, ImportType, Module, ModuleExport};
+pub use module::{ExportType, FunctionCode, ImportType, Module, ModuleExport, ModuleOptions};
 pub use owned::OwnedInstance;
 pub use pre::{BytesFunc, ExportFunc, ExportMemory, InstancePre, TypedExport};
 pub use shared::{Claim, SharedInstance};

@@ -9,6 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::artifact::format::{self, Verify};
 use crate::artifact::info::{EntityIndex, ExternType, ModuleInfo};
+#[cfg(feature = "compile")]
+use crate::config::Config;
+use crate::config::DirtyTracking;
 use crate::engine::{Engine, Loaded};
 use crate::error::{ErrorKind, Result, bail, error};
 use crate::sys::mapped::Mapped;
@@ -18,6 +21,44 @@ use crate::sys::mapped::Mapped;
 pub struct Module {
     engine: Engine,
     loaded: Arc<Loaded>,
+}
+
+/// Choices for one module that differ from the engine's.
+///
+/// ```
+/// use instar::{DirtyTracking, Engine, Module, ModuleOptions};
+///
+/// let engine = Engine::default();
+/// let long_running = ModuleOptions::new().dirty_tracking(DirtyTracking::Touched).clone();
+/// let module = Module::with_options(&engine, &long_running, "(module (memory 1))")?;
+/// assert_eq!(module.dirty_tracking(), DirtyTracking::Touched);
+/// # Ok::<(), instar::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct ModuleOptions {
+    dirty_tracking: Option<DirtyTracking>,
+}
+
+impl ModuleOptions {
+    /// The engine's choices.
+    pub fn new() -> Self {
+        ModuleOptions::default()
+    }
+
+    /// How the runtime knows what instances of the module have written. Default: as
+    /// [`Config::dirty_tracking`](crate::Config::dirty_tracking) says.
+    pub fn dirty_tracking(&mut self, tracking: DirtyTracking) -> &mut Self {
+        self.dirty_tracking = Some(tracking);
+        self
+    }
+
+    /// The module's tracking in an engine; not `Auto`.
+    #[cfg(feature = "compile")]
+    pub(crate) fn tracking(&self, config: &Config) -> Result<DirtyTracking> {
+        let Some(chosen) = self.dirty_tracking else { return Ok(config.tunables().dirty_tracking) };
+        config.check_tracking(chosen)?;
+        Ok(config.resolve(chosen))
+    }
 }
 
 /// An import of a module.
@@ -62,8 +103,17 @@ impl Module {
     /// `InvalidModule` with the byte offset (or line and column of the text) and the reason; `Unsupported` when it needs
     /// a feature that this engine does not have; `Os` when there is no memory for it.
     pub fn new(engine: &Engine, bytes: impl AsRef<[u8]>) -> Result<Self> {
+        Module::with_options(engine, &ModuleOptions::new(), bytes)
+    }
+
+    /// As [`Module::new`], with choices for this module.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Module::new`]; `Config` when the engine cannot do what the options ask for.
+    pub fn with_options(engine: &Engine, options: &ModuleOptions, bytes: impl AsRef<[u8]>) -> Result<Self> {
         let wasm = binary(bytes.as_ref())?;
-        Ok(Module { engine: engine.clone(), loaded: Arc::new(engine.compile_and_load(&wasm)?) })
+        Ok(Module { engine: engine.clone(), loaded: Arc::new(engine.compile_and_load(&wasm, options)?) })
     }
 
     /// Reads and compiles a file in either format. Precompiled files are loaded by [`Module::deserialize_file`].
@@ -190,6 +240,12 @@ impl Module {
     /// The engine that the module was compiled in.
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// How the runtime knows what instances of the module have written: as the module was compiled for, never
+    /// [`DirtyTracking::Auto`].
+    pub fn dirty_tracking(&self) -> DirtyTracking {
+        self.loaded.vm.tracking
     }
 
     /// The module's name, from its name section.

@@ -194,7 +194,7 @@ impl<T: 'static> InstancePre<T> {
     /// # Errors
     ///
     /// `MissingExport`; `Type`, with both types.
-    pub fn typed<P: WasmList, R: WasmList>(&self, name: &str) -> Result<TypedExport<P, R>> {
+    pub fn export<P: WasmList, R: WasmList>(&self, name: &str) -> Result<TypedExport<P, R>> {
         let func = self.func(name)?;
         check_typed::<P, R>(self.engine(), &format!("`{name}`"), func.ty())?;
         Ok(TypedExport { func, _types: PhantomData })
@@ -224,8 +224,8 @@ impl<T: 'static> InstancePre<T> {
             e.context("the bytes convention needs exports `memory`, `alloc(i32) -> i32` and `f(i32, i32) -> i64`")
         };
         Ok(BytesFunc {
-            func: self.typed(name).map_err(hint)?,
-            alloc: self.typed("alloc").map_err(hint)?,
+            func: self.export(name).map_err(hint)?,
+            alloc: self.export("alloc").map_err(hint)?,
             memory: self.memory("memory").map_err(hint)?,
         })
     }

@@ -36,7 +36,7 @@ use crate::vm::shared::{self, Expected, SharedRecord};
 /// let mut linker = Linker::<()>::new(&engine);
 /// linker.define(&mut Store::new(&engine, ()), "env", "memory", memory.clone())?;
 /// let pre = linker.instantiate_pre(&module)?;
-/// let count = pre.typed::<(), u32>("count")?;
+/// let count = pre.export::<(), u32>("count")?;
 /// std::thread::scope(|scope| {
 ///     for _ in 0..4 {
 ///         scope.spawn(|| pre.call((), &count, ()));

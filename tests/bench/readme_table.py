@@ -50,7 +50,7 @@ def is_for_readme(entry):
     if group == "counts":
         return entry["target"] is not None and "1 page written" in case
     if group == "guests":
-        return "geometric mean" in case or bool(re.search(r"(compile|load|artifact of) (lua|sqlite|go)\b", case)) and "processor time" not in case
+        return "geometric mean" in case or bool(re.search(r"(compile|load|artifact of) (lua|sqlite|go)\b", case)) and not re.search("processor time|beside", case)
     if group == "bindings":
         return entry["target"] is not None or ": call" in case
     return group == "calls"

@@ -79,7 +79,13 @@ const LEVELS: &[(&str, OptLevel)] = &[
     ("s", OptLevel::SpeedAndSize),
 ];
 
-const TRACKING: &[(&str, DirtyTracking)] = &[("lines", DirtyTracking::Lines), ("off", DirtyTracking::Off)];
+const TRACKING: &[(&str, DirtyTracking)] = &[
+    ("auto", DirtyTracking::Auto),
+    ("lines", DirtyTracking::Lines),
+    ("touched", DirtyTracking::Touched),
+    ("pages", DirtyTracking::Pages),
+    ("off", DirtyTracking::Off),
+];
 
 /// One setting that was given.
 #[derive(Clone, Copy)]

@@ -6,16 +6,18 @@
 //!   page_size=4096                 of the host: sections that are mapped are aligned to it
 //!   cpu=has_sse3 has_sse41 …       extensions of the processor that the code may use
 //!   features=1535                  parts of WebAssembly that the module may use, as bits
-//!   dirty_tracking=Lines           settings that change the code, by their names in `Config`
+//!   signals_based_traps=true       settings that change the code, by their names in `Config`
 //!   …
+//!   dirty_tracking=Lines           how writes of its instances are tracked: a choice for each module, not for the engine
 //! ```
 //!
 //! It is text so that `readelf -p .instar.header` shows it, and so that a version can say what another one wrote.
 
+use crate::config::DirtyTracking;
 use crate::error::{Result, bail};
 use crate::sys::{cpu, page_size};
 
-/// For which engine an artifact is made, or what an engine can run.
+/// For which engine an artifact is made, or what an engine can run: everything but how writes are tracked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Header {
     /// Names and values.
@@ -25,6 +27,7 @@ pub struct Header {
 
 const CPU: &str = "cpu";
 const FEATURES: &str = "features";
+const TRACKING: &str = "dirty_tracking=";
 
 impl Header {
     /// The header for this machine and version. `cpu` lists the extensions that compiled code uses.
@@ -42,19 +45,23 @@ impl Header {
         Header { fields, text }
     }
 
-    /// The lines.
-    pub fn text(&self) -> &str {
-        &self.text
+    /// The lines, for an artifact whose instances are tracked in this way.
+    #[cfg(any(feature = "compile", test))]
+    pub fn text(&self, tracking: DirtyTracking) -> String {
+        format!("{}{TRACKING}{tracking:?}\n", self.text)
     }
 
-    /// Checks that this engine can run what was made with the header `text`. `names` are those of feature bits.
+    /// Checks that this engine can run what was made with the header `text`, and gives how its instances are tracked. `names`
+    /// are those of feature bits.
     ///
     /// # Errors
     ///
     /// `Artifact`, with the first field that differs and both values.
-    pub fn check(&self, text: &[u8], names: fn(u32) -> Vec<String>) -> Result<()> {
-        if text == self.text.as_bytes() {
-            return Ok(());
+    pub fn check(&self, text: &[u8], names: fn(u32) -> Vec<String>) -> Result<DirtyTracking> {
+        if let Some(rest) = text.strip_prefix(self.text.as_bytes())
+            && let Some(tracking) = tracking(rest)
+        {
+            return Ok(tracking);
         }
         let mut lines = text.split(|&b| b == b'\n').map(|line| String::from_utf8_lossy(line));
         for (field, ours) in &self.fields {
@@ -69,11 +76,25 @@ impl Header {
                 _ => bail!(Artifact, "the artifact was made with {field}={theirs}; this engine has {field}={ours}"),
             }
         }
+        let last = lines.next().unwrap_or_default();
+        let Some(tracking) = tracking(format!("{last}\n").as_bytes()) else {
+            bail!(Artifact, "the artifact's header says {last:?} where one of {} is expected", trackings().join(", "));
+        };
         match lines.find(|line| !line.is_empty()) {
             Some(line) => bail!(Artifact, "the artifact was made with {line}; this engine has no such setting"),
-            None => Ok(()),
+            None => Ok(tracking),
         }
     }
+}
+
+/// The last line of a header.
+fn tracking(line: &[u8]) -> Option<DirtyTracking> {
+    let name = line.strip_prefix(TRACKING.as_bytes())?.strip_suffix(b"\n")?;
+    DirtyTracking::MODES.into_iter().find(|mode| format!("{mode:?}").as_bytes() == name)
+}
+
+fn trackings() -> Vec<String> {
+    DirtyTracking::MODES.iter().map(|mode| format!("{TRACKING}{mode:?}")).collect()
 }
 
 fn check_cpu(theirs: &str) -> Result<()> {
@@ -116,14 +137,31 @@ mod tests {
         Header::new(&[], 6, vec![("a", "1".into()), ("b", "x".into())])
     }
 
+    fn text() -> String {
+        header().text(DirtyTracking::Lines)
+    }
+
     fn refusal(change: impl Fn(String) -> String) -> String {
-        header().check(change(header().text().to_string()).as_bytes(), names).unwrap_err().to_string()
+        header().check(change(text()).as_bytes(), names).unwrap_err().to_string()
     }
 
     #[test]
     fn the_same_header_and_one_with_fewer_features_are_accepted() {
-        header().check(header().text().as_bytes(), names).unwrap();
-        header().check(header().text().replace("features=6", "features=2").as_bytes(), names).unwrap();
+        header().check(text().as_bytes(), names).unwrap();
+        header().check(text().replace("features=6", "features=2").as_bytes(), names).unwrap();
+    }
+
+    #[test]
+    fn every_way_of_tracking_is_accepted_and_told() {
+        for mode in DirtyTracking::MODES {
+            assert_eq!(header().check(header().text(mode).as_bytes(), names).unwrap(), mode);
+            let fewer = header().text(mode).replace("features=6", "features=2");
+            assert_eq!(header().check(fewer.as_bytes(), names).unwrap(), mode);
+        }
+        for bad in ["Auto", "", "Line", "Lines "] {
+            assert!(refusal(|t| t.replace("=Lines", &format!("={bad}"))).contains("dirty_tracking=Touched"), "{bad}");
+        }
+        assert!(refusal(|t| t.replace("dirty_tracking=Lines\n", "")).contains("dirty_tracking=Lines"));
     }
 
     #[test]

@@ -11,7 +11,7 @@
 
 use super::info::MemoryType;
 use super::layout::{MEMORY32_MAX_BYTES, WASM_PAGE_BYTES};
-use crate::config::{DirtyTracking, Tunables};
+use crate::config::Tunables;
 
 /// Ends of accesses that are left to the guard are at most this, so that offsets fit an instruction.
 const REACH_MAX: u64 = 1 << 30;
@@ -25,8 +25,6 @@ pub struct MemorySettings {
     pub guard: u64,
     /// Whether faults become traps.
     pub signals: bool,
-    /// Whether writes are marked in a dirty map.
-    pub tracked: bool,
 }
 
 impl MemorySettings {
@@ -35,7 +33,6 @@ impl MemorySettings {
             reservation: tunables.memory_reservation,
             guard: tunables.memory_guard_size,
             signals: tunables.signals_based_traps,
-            tracked: tunables.dirty_tracking != DirtyTracking::Off,
         }
     }
 }
@@ -60,10 +57,10 @@ impl BoundsCheck {
     }
 }
 
-/// Where code finds the dirty map.
+/// Where code that marks finds the dirty map. There is room for it in any case; it exists where such code runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DirtyMap {
-    /// There is none.
+    /// There is none: nothing is marked.
     None,
     /// `DIRTY_MAP_BYTES` below the base.
     Below,
@@ -101,10 +98,10 @@ impl MemoryPlan {
             BoundsCheck::Index { reach: guard.min(REACH_MAX) }
         };
         // Nobody resets what threads share.
-        let map = match (settings.tracked && !ty.shared, covers_32_bits) {
-            (false, _) => DirtyMap::None,
-            (true, true) => DirtyMap::Below,
-            (true, false) => DirtyMap::Pointer,
+        let map = match (ty.shared, covers_32_bits) {
+            (true, _) => DirtyMap::None,
+            (false, true) => DirtyMap::Below,
+            (false, false) => DirtyMap::Pointer,
         };
         // Address space for all that a shared memory may become is reserved at once.
         let moves = !ty.shared && ty.maximum_bytes() > reservation;
@@ -116,8 +113,7 @@ impl MemoryPlan {
 mod tests {
     use super::*;
 
-    const DEFAULT: MemorySettings =
-        MemorySettings { reservation: MEMORY32_MAX_BYTES, guard: 32 << 20, signals: true, tracked: true };
+    const DEFAULT: MemorySettings = MemorySettings { reservation: MEMORY32_MAX_BYTES, guard: 32 << 20, signals: true };
 
     fn memory64() -> MemoryType {
         MemoryType { memory64: true, ..MemoryType::new(1, None) }

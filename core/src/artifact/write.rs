@@ -13,22 +13,23 @@ use super::format::{FORMAT, MAGIC, NO_TRAMPOLINE, PROGRAM_HEADERS, SUMS, Section
 use super::header::Header;
 use super::image::ImagePlan;
 use super::info::{Elements, ModuleInfo};
+use crate::config::DirtyTracking;
 use crate::error::{Result, error};
 use crate::sys::page_size;
 
-/// The artifact of a compiled module.
+/// The artifact of a compiled module whose instances are tracked in this way.
 ///
 /// # Errors
 ///
 /// `Limit` when a part is too large for the format.
-pub fn write(compiled: &Compiled, header: &Header) -> Result<Vec<u8>> {
+pub fn write(compiled: &Compiled, header: &Header, tracking: DirtyTracking) -> Result<Vec<u8>> {
     let info = &compiled.info;
     let mut contents = Contents::default();
     let mut image = Vec::new();
     let mut plan = ImagePlan::new(info, page_size(), &mut image);
     let kept = plan.keep_data(info);
     let (places, elements, data) = segments(info, kept);
-    contents.put(Section::Header, header.text().as_bytes().to_vec());
+    contents.put(Section::Header, header.text(tracking).into_bytes());
     contents.put(Section::Info, declarations::encode(info, &plan, &places));
     contents.put(Section::Functions, words(compiled.functions.iter().flat_map(|f| [f.start, f.len])));
     contents.put(Section::Types, words(info.functions.iter().copied()));

@@ -33,7 +33,7 @@ const MAX_FRAMES: usize = 256;
 ///       (func $handle (export "handle") call $fail))
 /// "#)?;
 /// let pre = Linker::<()>::new(&engine).instantiate_pre(&module)?;
-/// let handle = pre.typed::<(), ()>("handle")?;
+/// let handle = pre.export::<(), ()>("handle")?;
 /// let error = pre.call((), &handle, ()).unwrap_err();
 ///
 /// let backtrace = error.wasm_backtrace().expect("the guest trapped");

@@ -37,7 +37,7 @@ use self::trampoline::Direction;
 use self::translate::Module;
 use crate::artifact::Compiled;
 use crate::artifact::info::{FuncType, ModuleInfo};
-use crate::config::Tunables;
+use crate::config::{DirtyTracking, Tunables};
 use crate::error::{Error, Result, error};
 
 /// Without signals, a function compares the stack pointer with the limit after it has made its frame, into which it may
@@ -77,15 +77,15 @@ impl Compiler {
         Ok(Compiler { isa: isa::native(tunables)?, tunables: *tunables })
     }
 
-    /// Validates and compiles a module in the binary format.
+    /// Validates and compiles a module in the binary format, for instances whose writes are tracked in this way.
     ///
     /// # Errors
     ///
     /// `InvalidModule` or `Unsupported` with the offset and the reason; `Limit` when a function or the whole is too large
     /// for the machine.
-    pub(crate) fn compile(&self, wasm: &[u8]) -> Result<Compiled> {
+    pub(crate) fn compile(&self, wasm: &[u8], tracking: DirtyTracking) -> Result<Compiled> {
         let (info, bodies) = parse::parse(wasm, self.tunables.features)?;
-        let functions = self.compile_functions(&info, bodies)?;
+        let functions = self.compile_functions(&info, bodies, tracking)?;
         let plan = TrampolinePlan::new(&info);
         let trampolines = plan
             .jobs
@@ -147,8 +147,14 @@ impl Compiler {
     }
 
     /// Compiles all bodies. After a failure, only functions before the failed one are still of interest.
-    fn compile_functions(&self, info: &ModuleInfo, bodies: Vec<Body<'_>>) -> Result<Vec<CompiledFunction>> {
-        let module = Module::new(info, &*self.isa, &self.tunables);
+    fn compile_functions(
+        &self,
+        info: &ModuleInfo,
+        bodies: Vec<Body<'_>>,
+        tracking: DirtyTracking,
+    ) -> Result<Vec<CompiledFunction>> {
+        let tunables = Tunables { dirty_tracking: tracking, ..self.tunables };
+        let module = Module::new(info, &*self.isa, &tunables);
         let first_failure = AtomicUsize::new(usize::MAX);
         let results: Vec<Option<Result<CompiledFunction>>> = bodies
             .into_par_iter()

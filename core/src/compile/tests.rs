@@ -3,7 +3,7 @@
 use super::Compiler;
 use crate::artifact::Compiled;
 use crate::artifact::info::{ConstOp, Elements, EntityIndex, NULL_ELEMENT, RefType, SegmentMode};
-use crate::config::{Features, OptLevel, Tunables};
+use crate::config::{DirtyTracking, Features, OptLevel, Tunables};
 use crate::error::{Error, ErrorKind, TrapCode};
 
 fn compiler() -> Compiler {
@@ -11,7 +11,7 @@ fn compiler() -> Compiler {
 }
 
 fn compile_bytes(wasm: &[u8]) -> Result<Compiled, Error> {
-    compiler().compile(wasm)
+    compiler().compile(wasm, DirtyTracking::Lines)
 }
 
 #[cfg(feature = "wat")]
@@ -137,7 +137,7 @@ mod with_text {
             "(module (tag))",
             "(module (type (struct)))",
         ] {
-            let error = none.compile(&wat::parse_str(text).unwrap()).unwrap_err();
+            let error = none.compile(&wat::parse_str(text).unwrap(), DirtyTracking::Lines).unwrap_err();
             assert!(matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::InvalidModule), "{text}: {error}");
             assert!(error.message().contains("at offset 0x"), "{text}: {error}");
         }
@@ -197,7 +197,7 @@ mod with_text {
         wasm.push(0x0a);
         wasm.extend(leb(code.len()));
         wasm.extend(code);
-        compiler_without_verifier().compile(&wasm).expect("the module is valid");
+        compiler_without_verifier().compile(&wasm, DirtyTracking::Lines).expect("the module is valid");
     }
 
     fn compiler_without_verifier() -> Compiler {
@@ -326,7 +326,7 @@ mod with_text {
                 ..Tunables::default()
             };
             let compiler = Compiler::new(&tunables).expect("the processor is supported");
-            check_tables(&compiler.compile(&wasm).expect("the test's module compiles"));
+            check_tables(&compiler.compile(&wasm, DirtyTracking::Lines).expect("the test's module compiles"));
         }
     }
 
@@ -430,7 +430,7 @@ mod with_text {
         let size = |body: &str, params: usize| {
             let params = "i64 ".repeat(params);
             let text = format!("(module (func (param {params}) (result i64 i64) {body}))");
-            compiler.compile(&wat::parse_str(text).unwrap()).unwrap().functions[0].len
+            compiler.compile(&wat::parse_str(text).unwrap(), DirtyTracking::Lines).unwrap().functions[0].len
         };
         let four = "(local.get 0) (local.get 1) (local.get 2) (local.get 3)";
         let nothing = size("(local.get 0) (local.get 1)", 4);
@@ -516,7 +516,7 @@ mod with_text {
         tunables.features = Features::default();
         change(&mut tunables);
         let wasm = wat::parse_str(text).expect("the test's module is well-formed");
-        Compiler::new(&tunables).unwrap().compile(&wasm).expect("the test's module compiles")
+        Compiler::new(&tunables).unwrap().compile(&wasm, DirtyTracking::Lines).expect("the test's module compiles")
     }
 
     #[test]

@@ -119,6 +119,7 @@ mod tests {
     use super::*;
     use crate::artifact::info::MemoryType;
     use crate::artifact::plan::MemorySettings;
+    use crate::config::DirtyTracking;
 
     fn contents(image: &MemoryImage, range: Range<usize>) -> Vec<u8> {
         let start = range.start;
@@ -160,8 +161,8 @@ mod tests {
         let file = ImageFile::new(Bytes::new(artifact).part(page + 5..page * 3 + 5).unwrap());
         let extents = [Extent { at: page..page * 2, offset: page }];
         let image = MemoryImage::new(extents.into(), Arc::new(file));
-        let settings = MemorySettings { reservation: 4 << 30, guard: 0, signals: true, tracked: true };
-        let memory = LinearMemory::new(MemoryType::new(1, None), settings, 65_536).unwrap();
+        let settings = MemorySettings { reservation: 4 << 30, guard: 0, signals: true };
+        let memory = LinearMemory::new(MemoryType::new(1, None), settings, DirtyTracking::Off, 65_536).unwrap();
         image.map(&memory).unwrap();
         // SAFETY: the memory has a page of 64 KiB, which nobody else uses.
         let bytes = unsafe { std::slice::from_raw_parts(memory.fresh_definition().base, 65_536) };

@@ -8,7 +8,7 @@
 //!   memory           2 lines    1 line      each run, and the 15 bytes after it, from the image; zeroes beyond it
 //! ```
 //!
-//! Where writes are not tracked, the pages of the memory are given back instead.
+//! Where writes are not tracked, or not all of them were seen, the pages of the memory are given back instead.
 //!
 //! Invariant: after [`reset`] the instance equals its image in everything a guest can see or use: bytes, sizes, dirty
 //! map, page protections, tables, globals, dropped segments. [`check`] compares all of it.
@@ -19,6 +19,7 @@ use std::ptr;
 use super::{InstanceImage, MemoryImage};
 use crate::artifact::info::{Elements, ModuleInfo};
 use crate::artifact::layout::{DIRTY_LINE_BYTES, DIRTY_SPILL_BYTES, MEMORY32_MAX_BYTES, VmGlobal, VmMemory};
+use crate::config::DirtyTracking;
 use crate::error::{Result, bail};
 use crate::vm::instance::VmInstance;
 use crate::vm::memory::{LinearMemory, dirty_map};
@@ -148,8 +149,8 @@ fn reset_table(instance: &mut VmInstance, image: &InstanceImage, index: usize) {
 /// Nobody uses the memory; `definition` is its own.
 #[inline]
 unsafe fn reset_memory(memory: &LinearMemory, definition: &VmMemory, image: Option<&MemoryImage>) -> Result<()> {
-    match dirty_map(definition) {
-        Some(map) if definition.length() <= SCANNED_MAX_BYTES => {
+    match (memory.tracking(), dirty_map(definition)) {
+        (DirtyTracking::Lines, Some(map)) if definition.length() <= SCANNED_MAX_BYTES => {
             // SAFETY: the map is accessible for every line of the memory, and nobody else uses it.
             let map = unsafe { &mut *map };
             // SAFETY: runs are lines of the memory.
@@ -262,8 +263,9 @@ pub unsafe fn check(instance: &mut VmInstance, image: &InstanceImage, globals: &
         if length != memory.minimum_bytes() {
             bail!(Bug, "memory {i} has {} bytes after a reset; a fresh one has {}", length, memory.minimum_bytes());
         }
+        let tracked = memory.tracking() == DirtyTracking::Lines;
         // SAFETY: the map is accessible for the whole memory.
-        let map = dirty_map(definition).map_or(&[][..], |map| unsafe { &*map });
+        let map = dirty_map(definition).filter(|_| tracked).map_or(&[][..], |map| unsafe { &*map });
         if let Some(word) = map.iter().position(|&w| w != 0) {
             bail!(Bug, "a line near {} of memory {i} is still marked after a reset", word * 8);
         }

@@ -14,6 +14,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use super::builtins::BUILTINS;
+use super::memory;
 use super::module::VmModule;
 use super::shared::InstanceMemory;
 use super::table::TableStorage;
@@ -105,7 +106,7 @@ impl VmInstance {
         let info = &module.info;
         let memories = info.memories[info.imported_memories as usize..]
             .iter()
-            .map(|&ty| InstanceMemory::new(ty, limits.memories, limits.memory_bytes))
+            .map(|&ty| InstanceMemory::new(ty, limits.memories, module.tracking, limits.memory_bytes))
             .collect::<Result<Box<[_]>>>()?;
         let tables = info.tables[info.imported_tables as usize..]
             .iter()
@@ -181,6 +182,8 @@ impl VmInstance {
                     unsafe { place.write(function) };
                 }
                 ImportValue::Memory(memory) => {
+                    // SAFETY: an import outlives the instance; the store that it belongs to is this thread's now.
+                    unsafe { memory::link(memory, module.tracking)? };
                     let place = self.part::<*mut VmMemory>(layout.memory_pointer(next(&mut memories)));
                     // SAFETY: see above.
                     unsafe { place.write(memory) };

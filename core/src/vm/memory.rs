@@ -8,12 +8,16 @@
 //!
 //! How much of each there is, and how compiled code finds its way, is in the memory's [`MemoryPlan`]. A memory that
 //! outgrows its capacity moves to another reservation, if the plan lets it. All writers other than compiled code go
-//! through [`write`], [`fill`] or [`copy`].
+//! through [`write`], [`fill`], [`copy`] or [`bytes_mut`], which say what they write before they do ([`mark`]).
+//!
+//! How writes are tracked belongs to the memory, for the code of the module that defines it. [`link`] sees to it that code
+//! of other modules does no harm: code that marks finds a map, and a memory whose marks are not complete is *exposed*, so that
+//! its reset rebuilds it.
 //!
 //! A memory that is shared (see [`shared`](super::shared)) may be read, written and grown by other threads at any time.
 //! So its length is atomic, its base and its place never change, and Rust touches its bytes as [`racy`] does.
 //!
-//! Invariant: map bytes exist (are accessible) for at least every line of `0..length`.
+//! Invariant: where code that marks runs, map bytes exist (are accessible) for at least every line of `0..length`.
 //!
 //! Invariant: bytes from the length on are zero, or inaccessible and zero. With `BoundsCheck::Whole` they may be
 //! accessible: pages smaller than the host's, and pages of an earlier tenant. With the other checks they are not.
@@ -21,7 +25,7 @@
 use std::ffi::c_void;
 use std::ops::Range;
 use std::ptr;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use super::limiter::{self, Growth, Resource};
@@ -29,6 +33,7 @@ use super::parking::ParkingLot;
 use crate::artifact::info::MemoryType;
 use crate::artifact::layout::{DIRTY_LINE_BYTES, DIRTY_LINE_SHIFT, DIRTY_MAP_BYTES, VmMemory, VmStore};
 use crate::artifact::plan::{BoundsCheck, DirtyMap, MemoryPlan, MemorySettings};
+use crate::config::DirtyTracking;
 use crate::error::{Result, bail};
 use crate::sys::{mmap::Reservation, page_size, racy};
 
@@ -38,6 +43,9 @@ use crate::sys::{mmap::Reservation, page_size, racy};
 pub struct LinearMemory {
     ty: MemoryType,
     plan: MemoryPlan,
+    tracking: DirtyTracking,
+    /// Whether something writes that `tracking` does not see.
+    exposed: AtomicBool,
     minimum_bytes: usize,
     /// The type's maximum or the engine's limit, whichever is smaller, in bytes.
     limit_bytes: usize,
@@ -52,6 +60,8 @@ pub struct LinearMemory {
 struct Space {
     reservation: Reservation,
     map_bytes: usize,
+    /// Whether the map exists.
+    marked: bool,
     /// Bytes of heap that there is address space for; whole host pages.
     capacity: usize,
     /// Bytes of heap that are accessible; whole host pages.
@@ -62,7 +72,7 @@ struct Space {
 
 impl Space {
     /// Address space for `capacity` bytes of heap, none of it accessible.
-    fn new(plan: &MemoryPlan, capacity: usize) -> Result<Self> {
+    fn new(plan: &MemoryPlan, capacity: usize, marked: bool) -> Result<Self> {
         let page = page_size();
         let capacity = capacity.next_multiple_of(page);
         let map_bytes = match plan.map {
@@ -71,7 +81,7 @@ impl Space {
             DirtyMap::Pointer => capacity.div_ceil(DIRTY_LINE_BYTES).next_multiple_of(page),
         };
         let reservation = Reservation::new(map_bytes + capacity + plan.guard as usize)?;
-        Ok(Space { reservation, map_bytes, capacity, committed: 0, moved: false })
+        Ok(Space { reservation, map_bytes, marked, capacity, committed: 0, moved: false })
     }
 
     fn base(&self) -> *mut u8 {
@@ -79,7 +89,7 @@ impl Space {
     }
 
     fn map(&self) -> *mut u8 {
-        if self.map_bytes == 0 { ptr::null_mut() } else { self.reservation.base() }
+        if self.marked { self.reservation.base() } else { ptr::null_mut() }
     }
 
     /// Where in the reservation a range of the heap lies.
@@ -89,7 +99,20 @@ impl Space {
 
     /// Bytes of the map that are accessible when `committed` bytes of the heap are.
     fn committed_map(&self, committed: usize) -> usize {
+        if !self.marked {
+            return 0;
+        }
         committed.div_ceil(DIRTY_LINE_BYTES).next_multiple_of(page_size()).min(self.map_bytes)
+    }
+
+    /// Makes the map, unless it is there.
+    fn add_map(&mut self) -> Result<()> {
+        if !self.marked {
+            self.marked = true;
+            let map = 0..self.committed_map(self.committed);
+            self.reservation.commit(map).inspect_err(|_| self.marked = false)?;
+        }
+        Ok(())
     }
 
     /// Makes the heap accessible up to `length`, with its part of the map.
@@ -132,7 +155,7 @@ impl Space {
                 }
             }
         }
-        if length > 0 && self.map_bytes != 0 {
+        if length > 0 && self.marked {
             // SAFETY: both maps are accessible for every line.
             unsafe { ptr::copy_nonoverlapping(from.map(), self.map(), length.div_ceil(DIRTY_LINE_BYTES)) };
         }
@@ -145,7 +168,7 @@ impl LinearMemory {
     /// # Errors
     ///
     /// `Limit` when the minimum is beyond the limit; `Os` when address space, memory or mappings are exhausted.
-    pub fn new(ty: MemoryType, settings: MemorySettings, limit_bytes: u64) -> Result<Self> {
+    pub fn new(ty: MemoryType, settings: MemorySettings, tracking: DirtyTracking, limit_bytes: u64) -> Result<Self> {
         let plan = MemoryPlan::new(&ty, settings);
         let limit = ty.maximum_bytes().min(limit_bytes);
         let minimum = ty.minimum_bytes();
@@ -157,11 +180,13 @@ impl LinearMemory {
             _ if ty.shared => limit,
             BoundsCheck::Index { .. } | BoundsCheck::Whole => plan.reservation.min(limit).max(minimum),
         };
-        let mut space = Space::new(&plan, capacity as usize)?;
+        let mut space = Space::new(&plan, capacity as usize, tracking.marks() && plan.map != DirtyMap::None)?;
         space.commit(minimum as usize)?;
         Ok(LinearMemory {
             ty,
             plan,
+            tracking,
+            exposed: AtomicBool::new(false),
             minimum_bytes: minimum as usize,
             limit_bytes: limit as usize,
             space: Mutex::new(space),
@@ -181,6 +206,14 @@ impl LinearMemory {
     /// Where threads wait, if the memory is shared.
     pub fn parking(&self) -> Option<&ParkingLot> {
         self.parking.as_ref()
+    }
+
+    /// How writes are tracked; `Off` from the moment something writes that they do not see, until
+    /// [`LinearMemory::discard`].
+    #[inline]
+    pub fn tracking(&self) -> DirtyTracking {
+        // Set by this thread, or by one that has handed the store over since.
+        if self.exposed.load(Ordering::Relaxed) { DirtyTracking::Off } else { self.tracking }
     }
 
     /// Size of a fresh memory in bytes.
@@ -220,6 +253,7 @@ impl LinearMemory {
         let mut space = self.space();
         space.reservation.discard(space.heap(0..space.committed))?;
         space.reservation.discard(0..space.committed_map(space.committed))?;
+        self.exposed.store(false, Ordering::Relaxed);
         Ok(std::mem::replace(&mut space.moved, false))
     }
 
@@ -262,7 +296,9 @@ impl LinearMemory {
             }
             // With room to grow on, so that growing in small steps does not copy everything each time.
             let roomy = new.max(self.limit_bytes.min(space.capacity + space.capacity / 2));
-            let mut next = Space::new(&self.plan, roomy).or_else(|_| Space::new(&self.plan, new)).ok()?;
+            let marked = space.marked;
+            let mut next =
+                Space::new(&self.plan, roomy, marked).or_else(|_| Space::new(&self.plan, new, marked)).ok()?;
             next.commit(new).ok()?;
             // SAFETY: the memory lies in `space`, and whoever grows it has it to itself.
             unsafe { next.take_over(&space, old) };
@@ -424,6 +460,33 @@ pub unsafe fn copy(dst: &VmMemory, src: &VmMemory, to: u64, from: u64, len: u64)
         }
     }
     Some(())
+}
+
+/// Prepares a memory for the code of another module than the one that defines it.
+///
+/// # Errors
+///
+/// `Os` when there is no memory for a dirty map.
+///
+/// # Safety
+///
+/// The definition is that of a live memory. If it is not shared, no other thread uses it, and nobody has a reference to the
+/// definition.
+pub unsafe fn link(definition: *mut VmMemory, code: DirtyTracking) -> Result<()> {
+    // SAFETY: passed on.
+    let memory = unsafe { owner(&*definition) };
+    if memory.plan.map == DirtyMap::None {
+        return Ok(());
+    }
+    if code.marks() {
+        let mut space = memory.space();
+        space.add_map()?;
+        // SAFETY: the definition is alive, and nobody has a reference to it.
+        unsafe { (*definition).map = space.map() };
+    } else if memory.tracking.marks() {
+        memory.exposed.store(true, Ordering::Relaxed);
+    }
+    Ok(())
 }
 
 /// The record behind a definition.

@@ -10,6 +10,7 @@ use crate::artifact::format::{Artifact, NO_TRAMPOLINE, Section};
 use crate::artifact::info::ModuleInfo;
 use crate::artifact::layout::{ContextLayout, GlobalPlace};
 use crate::artifact::words::{Blob, Words};
+use crate::config::DirtyTracking;
 use crate::error::{Result, bail};
 
 /// A loaded module. Immutable.
@@ -24,6 +25,8 @@ pub struct VmModule {
     /// Engine-wide id of each type.
     pub type_ids: Box<[u32]>,
     pub artifact: Artifact,
+    /// How writes of its instances to their memories are tracked; not `Auto`.
+    pub tracking: DirtyTracking,
     code: CodeMemory,
     /// Start and length of each defined function.
     functions: Words,
@@ -79,7 +82,12 @@ impl VmModule {
     /// # Errors
     ///
     /// `Artifact` when tables do not fit the declarations; `Os` when the system refuses.
-    pub fn load(artifact: Artifact, info: ModuleInfo, type_ids: Box<[u32]>) -> Result<Arc<Self>> {
+    pub fn load(
+        artifact: Artifact,
+        info: ModuleInfo,
+        type_ids: Box<[u32]>,
+        tracking: DirtyTracking,
+    ) -> Result<Arc<Self>> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let functions = artifact.words(Section::Functions, 2)?;
         let entries = artifact.words(Section::Entries, 1)?;
@@ -102,6 +110,7 @@ impl VmModule {
             layout: ContextLayout::new(&info),
             global_places: info.global_places().collect(),
             type_ids,
+            tracking,
             code: CodeMemory::new(&artifact)?,
             functions,
             entries,

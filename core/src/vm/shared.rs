@@ -18,6 +18,7 @@ use super::parking::WaitResult;
 use crate::artifact::info::MemoryType;
 use crate::artifact::layout::VmMemory;
 use crate::artifact::plan::MemorySettings;
+use crate::config::DirtyTracking;
 use crate::error::{Result, TrapCode};
 
 /// A shared memory. Lives in an [`Arc`] only.
@@ -43,7 +44,7 @@ impl SharedRecord {
     /// As for [`LinearMemory::new`].
     pub fn new(ty: MemoryType, settings: MemorySettings, limit_bytes: u64) -> Result<Arc<Self>> {
         debug_assert!(ty.shared);
-        let memory = LinearMemory::new(ty, settings, limit_bytes)?;
+        let memory = LinearMemory::new(ty, settings, DirtyTracking::Off, limit_bytes)?;
         let (length, null) = (AtomicUsize::new(0), ptr::null_mut());
         let nowhere = VmMemory { base: ptr::null_mut(), length, owner: null, map: ptr::null_mut() };
         let record = Arc::new(SharedRecord { definition: UnsafeCell::new(nowhere), memory });
@@ -92,14 +93,14 @@ pub enum InstanceMemory {
 }
 
 impl InstanceMemory {
-    /// A fresh memory.
+    /// A fresh memory. `tracking` is of no use to a shared one, which is never reset.
     ///
     /// # Errors
     ///
     /// As for [`LinearMemory::new`].
-    pub fn new(ty: MemoryType, settings: MemorySettings, limit_bytes: u64) -> Result<Self> {
+    pub fn new(ty: MemoryType, settings: MemorySettings, tracking: DirtyTracking, limit_bytes: u64) -> Result<Self> {
         Ok(match ty.shared {
-            false => InstanceMemory::Own(LinearMemory::new(ty, settings, limit_bytes)?),
+            false => InstanceMemory::Own(LinearMemory::new(ty, settings, tracking, limit_bytes)?),
             true => InstanceMemory::Shared(SharedRecord::new(ty, settings, limit_bytes)?),
         })
     }

@@ -20,7 +20,7 @@
 //! let mut linker = Linker::new(&engine);
 //! wasi::add_to_linker(&mut linker, |context| context)?;
 //! let pre = linker.instantiate_pre(&module)?;
-//! let start = pre.typed::<(), ()>("_start")?;
+//! let start = pre.export::<(), ()>("_start")?;
 //!
 //! let template = WasiCtxBuilder::new().build();
 //! for _request in 0..3 {

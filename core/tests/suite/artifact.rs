@@ -4,8 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use instar::{
-    Config, DirtyTracking, Engine, ErrorKind, ExternType, FuncType, Linker, Module, OptLevel, Store, TrapCode, Val,
-    ValType,
+    Config, Engine, ErrorKind, ExternType, FuncType, Linker, Module, OptLevel, Store, TrapCode, Val, ValType,
 };
 use proptest::prelude::*;
 
@@ -279,8 +278,7 @@ fn refusal(made: impl FnOnce(&mut Config), loaded: impl FnOnce(&mut Config)) -> 
 #[test]
 fn a_setting_that_differs_is_named_with_both_values() {
     type Change = fn(&mut Config);
-    let changes: [(&str, &str, &str, Change); 8] = [
-        ("dirty_tracking", "Off", "Lines", |c| _ = c.dirty_tracking(DirtyTracking::Off)),
+    let changes: [(&str, &str, &str, Change); 7] = [
         ("cranelift_opt_level", "SpeedAndSize", "Speed", |c| _ = c.cranelift_opt_level(OptLevel::SpeedAndSize)),
         ("cranelift_nan_canonicalization", "true", "false", |c| _ = c.cranelift_nan_canonicalization(true)),
         ("relaxed_simd_deterministic", "true", "false", |c| _ = c.relaxed_simd_deterministic(true)),
@@ -585,7 +583,7 @@ fn instances_of_a_mapped_file_trap_and_are_reset_as_others() {
     let file = TemporaryFile::new("reset", &bytes);
     let module = deserialize_file(&engine, &file).unwrap();
     let pre = Linker::new(&engine).instantiate_pre(&module).unwrap();
-    let f = pre.typed::<i32, i32>("f").unwrap();
+    let f = pre.export::<i32, i32>("f").unwrap();
     let memory = pre.memory("m").unwrap();
     for _ in 0..3 {
         let mut instance = pre.fresh(()).unwrap();

@@ -116,7 +116,7 @@ impl Both<'_> {
     /// Calls an operator and compares what it gives, and what the memory is afterwards.
     fn step(&mut self, at: u64, width: Width, action: &str, operands: (u64, u64), gives: u64, becomes: Option<u64>) {
         let what = format!("{}: {} {operands:x?} at {at}", self.what, width.name(action));
-        let func = self.pre.typed::<(u32, u64, u64), u64>(&width.name(action)).unwrap();
+        let func = self.pre.export::<(u32, u64, u64), u64>(&width.name(action)).unwrap();
         let given = self.instance.call(&func, ((at - self.offset) as u32, operands.0, operands.1)).unwrap();
         assert_eq!(given, gives, "{what}");
         if let Some(new) = becomes {
@@ -165,7 +165,7 @@ fn every_operator_does_what_the_model_does_and_its_writes_are_undone() {
                         both.steps(at, width, &mut random);
                     }
                 }
-                both.instance.call(&pre.typed::<(), ()>("fence").unwrap(), ()).unwrap();
+                both.instance.call(&pre.export::<(), ()>("fence").unwrap(), ()).unwrap();
             }
         }
     }
@@ -182,7 +182,7 @@ fn addresses_are_aligned_and_in_bounds_or_trap_and_change_nothing() {
                 let size = u64::from(width.bytes);
                 let actions = MODIFIES.iter().map(|m| m.0).chain(["load", "store", "cmpxchg", "add unused"]);
                 for action in actions {
-                    let func = pre.typed::<(u32, u64, u64), u64>(&width.name(action)).unwrap();
+                    let func = pre.export::<(u32, u64, u64), u64>(&width.name(action)).unwrap();
                     let mut expect = |index: u32| {
                         let at = u64::from(index) + offset;
                         let result = instance.call(&func, (index, 0, 0));
@@ -224,7 +224,7 @@ fn memories_with_64_bit_addresses_have_atomic_operators_too() {
                 ),
             );
             let mut instance = pre.fresh(()).unwrap();
-            let add = pre.typed::<(u64, u32), u32>("add").unwrap();
+            let add = pre.export::<(u64, u32), u32>("add").unwrap();
             assert_eq!(instance.call(&add, (65_528, 5)).unwrap(), 0);
             assert_eq!(instance.call(&add, (65_528, 6)).unwrap(), 5);
             traps(instance.call(&add, (65_532, 6)), TrapCode::MemoryOutOfBounds);
@@ -232,8 +232,8 @@ fn memories_with_64_bit_addresses_have_atomic_operators_too() {
             traps(instance.call(&add, (65_529, 6)), TrapCode::UnalignedAtomic);
             traps(instance.call(&add, (u64::MAX - 3, 6)), TrapCode::MemoryOutOfBounds);
             traps(instance.call(&add, (u64::MAX - 4, 6)), TrapCode::UnalignedAtomic);
-            let far = pre.typed::<u64, u64>("far").unwrap();
-            let notify = pre.typed::<u64, u32>("notify").unwrap();
+            let far = pre.export::<u64, u64>("far").unwrap();
+            let notify = pre.export::<u64, u32>("notify").unwrap();
             // The sum of index and offset wraps to an address in the memory, which is out of bounds all the same.
             for index in [0, 8, 16, 65_536] {
                 traps(instance.call(&far, index), TrapCode::MemoryOutOfBounds);
@@ -261,12 +261,12 @@ fn nobody_waits_at_a_memory_that_is_not_shared() {
         );
         let mut instance = pre.fresh(()).unwrap();
         for (name, size) in [("wait32", 4), ("wait64", 8)] {
-            let wait = pre.typed::<u32, u32>(name).unwrap();
+            let wait = pre.export::<u32, u32>(name).unwrap();
             traps(instance.call(&wait, 65_536 - size), TrapCode::ExpectedSharedMemory);
             traps(instance.call(&wait, 65_536), TrapCode::MemoryOutOfBounds);
             traps(instance.call(&wait, size / 2), TrapCode::UnalignedAtomic);
         }
-        let notify = pre.typed::<u32, u32>("notify").unwrap();
+        let notify = pre.export::<u32, u32>("notify").unwrap();
         assert_eq!(instance.call(&notify, 65_532).unwrap(), 0);
         traps(instance.call(&notify, 65_536), TrapCode::MemoryOutOfBounds);
         traps(instance.call(&notify, 2), TrapCode::UnalignedAtomic);

@@ -65,7 +65,7 @@ fn each_frame_says_which_instruction_of_which_function_it_was_at() {
             let at = frames[0].module_offset().unwrap();
             assert_eq!(wasm[at], opcode, "{name} at {at:#x} ({})", mode.name);
         }
-        let error = pre.call((), &pre.typed::<i32, ()>("outer").unwrap(), 0).unwrap_err();
+        let error = pre.call((), &pre.export::<i32, ()>("outer").unwrap(), 0).unwrap_err();
         assert_eq!(names(&error), ["m!divide", "m!middle", "m!outer"], "{}", mode.name);
         let opcodes: Vec<_> = trace(&error).frames().iter().map(|f| wasm[f.module_offset().unwrap()]).collect();
         assert_eq!(opcodes, [0x6d, 0x10, 0x10], "{}", mode.name);
@@ -76,7 +76,7 @@ fn each_frame_says_which_instruction_of_which_function_it_was_at() {
 #[test]
 fn the_message_is_one_line_and_debug_output_has_the_frames_below_it() {
     let pre = pre(&paranoid(), "(module $m (func $f unreachable) (func (export \"g\") call $f))");
-    let error = pre.call((), &pre.typed::<(), ()>("g").unwrap(), ()).unwrap_err();
+    let error = pre.call((), &pre.export::<(), ()>("g").unwrap(), ()).unwrap_err();
     assert_eq!(error.to_string(), "wasm trap: unreachable");
     let debug = format!("{error:?}");
     let lines: Vec<_> = debug.lines().collect();
@@ -92,7 +92,7 @@ fn the_message_is_one_line_and_debug_output_has_the_frames_below_it() {
 fn names_cannot_forge_lines_or_move_the_cursor() {
     let text = "(module $m (@custom \"name\" \"\\01\\0a\\01\\00\\07a\\0ab\\1b[2J\") (func (export \"f\") unreachable))";
     let pre = pre(&paranoid(), text);
-    let error = pre.call((), &pre.typed::<(), ()>("f").unwrap(), ()).unwrap_err();
+    let error = pre.call((), &pre.export::<(), ()>("f").unwrap(), ()).unwrap_err();
     assert_eq!(trace(&error).frames()[0].func_name(), Some("a\nb\u{1b}[2J"));
     let shown = trace(&error).to_string();
     assert!(shown.contains("a\\nb\\u{1b}[2J"), "{shown}");
@@ -109,7 +109,7 @@ fn a_stack_overflow_shows_the_innermost_frames_and_counts_the_others() {
         let wasm = wat::parse_str(text).unwrap();
         let engine = mode.engine();
         let pre = Linker::<()>::new(&engine).instantiate_pre(&Module::new(&engine, &wasm).unwrap()).unwrap();
-        let error = pre.call((), &pre.typed::<(), ()>("start").unwrap(), ()).unwrap_err();
+        let error = pre.call((), &pre.export::<(), ()>("start").unwrap(), ()).unwrap_err();
         assert_eq!(error.trap_code(), Some(TrapCode::StackOverflow), "{}", mode.name);
         let trace = trace(&error);
         assert_eq!(trace.frames().len(), 64);
@@ -149,14 +149,14 @@ fn errors_of_host_functions_have_the_frames_of_the_guest_that_called_them() {
         _ => Err(Error::trap(TrapCode::IntegerOverflow)),
     });
     let pre = linker.instantiate_pre(&module(&engine, CALLER)).unwrap();
-    let call = pre.typed::<i32, i32>("call").unwrap();
+    let call = pre.export::<i32, i32>("call").unwrap();
     // Host functions that take registers, and such that take slots: no trampoline is shown.
     let error = fails(pre.call((), &call, 0), ErrorKind::Host);
     assert_eq!(error.message(), "refused");
     assert_eq!(names(&error), ["guest!inner", "guest!call"]);
     let error = fails(pre.call((), &call, 1), ErrorKind::Trap);
     assert_eq!(names(&error), ["guest!inner", "guest!call"]);
-    let error = fails(pre.call((), &pre.typed::<i32, i32>("both").unwrap(), 1), ErrorKind::Host);
+    let error = fails(pre.call((), &pre.export::<i32, i32>("both").unwrap(), 1), ErrorKind::Host);
     assert_eq!(names(&error), ["guest!both"]);
 }
 
@@ -176,7 +176,7 @@ fn an_error_collects_the_frames_of_all_activations_that_it_passes() {
         }
     });
     let pre = linker.instantiate_pre(&module(&engine, CALLER)).unwrap();
-    let call = pre.typed::<i32, i32>("call").unwrap();
+    let call = pre.export::<i32, i32>("call").unwrap();
     let error = pre.call(1000, &call, 2).unwrap_err();
     assert_eq!(error.trap_code(), Some(TrapCode::Unreachable));
     let all = ["trap", "inner", "call", "inner", "call", "inner", "call"].map(|f| format!("guest!{f}"));
@@ -203,7 +203,7 @@ fn an_error_that_was_looked_at_inside_still_gets_the_outer_frames() {
         Err(error)
     });
     let pre = linker.instantiate_pre(&module(&engine, CALLER)).unwrap();
-    let error = pre.call((), &pre.typed::<i32, i32>("call").unwrap(), 0).unwrap_err();
+    let error = pre.call((), &pre.export::<i32, i32>("call").unwrap(), 0).unwrap_err();
     assert_eq!(names(&error), ["guest!trap", "guest!inner", "guest!call"]);
 }
 
@@ -213,7 +213,7 @@ fn functions_that_left_by_a_tail_call_are_gone() {
     let text = r#"(module $m (func $c (param i32) unreachable) (func $b (param i32) (return_call $c (local.get 0)))
       (func $a (param i32) (call $b (local.get 0)) (nop)) (func $start (export "start") (call $a (i32.const 1)) (nop)))"#;
     let pre = pre(&engine, text);
-    let error = pre.call((), &pre.typed::<(), ()>("start").unwrap(), ()).unwrap_err();
+    let error = pre.call((), &pre.export::<(), ()>("start").unwrap(), ()).unwrap_err();
     assert_eq!(names(&error), ["m!c", "m!a", "m!start"]);
 }
 
@@ -243,7 +243,7 @@ fn errors_take_their_backtrace_to_other_threads() {
         .map(|_| {
             std::thread::spawn(|| {
                 let pre = pre(&paranoid(), TRAPS);
-                let outer = pre.typed::<i32, ()>("outer").unwrap();
+                let outer = pre.export::<i32, ()>("outer").unwrap();
                 (0..20).map(|_| pre.call((), &outer, 0).unwrap_err()).collect::<Vec<_>>()
             })
         })
@@ -258,7 +258,7 @@ fn an_artifact_keeps_names_and_offsets() {
     let engine = paranoid();
     let error = |module: &Module| {
         let pre = Linker::<()>::new(&engine).instantiate_pre(module).unwrap();
-        pre.call((), &pre.typed::<i32, ()>("outer").unwrap(), 0).unwrap_err()
+        pre.call((), &pre.export::<i32, ()>("outer").unwrap(), 0).unwrap_err()
     };
     let compiled = module(&engine, TRAPS);
     // SAFETY: made just now.
@@ -275,7 +275,7 @@ fn the_start_function_and_owned_instances_have_backtraces_too() {
     assert_eq!(names(&bad.instantiate(&mut Store::new(&engine, ())).map(drop).unwrap_err()), ["m!init"]);
     let pre = pre(&engine, TRAPS);
     let mut instance = pre.fresh(()).unwrap();
-    let outer = pre.typed::<i32, ()>("outer").unwrap();
+    let outer = pre.export::<i32, ()>("outer").unwrap();
     for _ in 0..3 {
         assert_eq!(names(&instance.call(&outer, 0).unwrap_err()), ["m!divide", "m!middle", "m!outer"]);
         instance.call(&outer, 1).unwrap();
@@ -319,7 +319,7 @@ fn a_panic_leaves_no_frames_for_the_next_error() {
     let engine = paranoid();
     let linker = linker::<()>(&engine, |_, _| resume_unwind(Box::new(5)));
     let pre = linker.instantiate_pre(&module(&engine, CALLER)).unwrap();
-    let (call, trap) = (pre.typed::<i32, i32>("call").unwrap(), pre.typed::<i32, i32>("trap").unwrap());
+    let (call, trap) = (pre.export::<i32, i32>("call").unwrap(), pre.export::<i32, i32>("trap").unwrap());
     for _ in 0..3 {
         let caught = catch_unwind(AssertUnwindSafe(|| pre.call((), &call, 0)));
         assert_eq!(*caught.unwrap_err().downcast::<i32>().unwrap(), 5);
@@ -331,7 +331,7 @@ fn a_panic_leaves_no_frames_for_the_next_error() {
 fn backtraces_and_the_address_map_can_be_switched_off() {
     let run = |config: &mut Config| {
         let pre = pre(&Engine::new(config).unwrap(), TRAPS);
-        pre.call((), &pre.typed::<i32, ()>("outer").unwrap(), 0).unwrap_err()
+        pre.call((), &pre.export::<i32, ()>("outer").unwrap(), 0).unwrap_err()
     };
     let error = run(Config::new().wasm_backtrace(false));
     assert!(error.wasm_backtrace().is_none());
@@ -359,7 +359,7 @@ fn a_check_in_front_of_a_function_does_not_move_its_places() {
             config.signals_based_traps(signals);
         });
         let pre = crate::kit::pre(&engine, &text);
-        let f = pre.typed::<u32, u32>("f").unwrap();
+        let f = pre.export::<u32, u32>("f").unwrap();
         let error = pre.call((), &f, 1).unwrap_err();
         let frames = error.wasm_backtrace().unwrap().frames();
         assert_eq!(frames.len(), 1);

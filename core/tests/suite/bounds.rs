@@ -74,8 +74,8 @@ fn indices(subject: &Subject, offset: u64, size: u64) -> Vec<u64> {
 
 fn call(pre: &InstancePre<()>, name: &str, wide: bool, index: u64) -> instar::Result<()> {
     match wide {
-        true => pre.call((), &pre.typed::<u64, ()>(name)?, index),
-        false => pre.call((), &pre.typed::<u32, ()>(name)?, index as u32),
+        true => pre.call((), &pre.export::<u64, ()>(name)?, index),
+        false => pre.call((), &pre.export::<u32, ()>(name)?, index as u32),
     }
 }
 
@@ -162,8 +162,8 @@ fn a_store_that_traps_changes_nothing_and_what_was_stored_is_undone() {
                 for (name, offset) in [(operator.to_owned(), 0), (format!("{operator} 99"), 99)] {
                     let mut instance = pre.fresh(()).unwrap();
                     let mut act = |at: u64| match subject.wide {
-                        true => instance.call(&pre.typed::<u64, ()>(&name).unwrap(), at),
-                        false => instance.call(&pre.typed::<u32, ()>(&name).unwrap(), at as u32),
+                        true => instance.call(&pre.export::<u64, ()>(&name).unwrap(), at),
+                        false => instance.call(&pre.export::<u32, ()>(&name).unwrap(), at as u32),
                     };
                     let last = subject.length - offset - size;
                     traps(act(last + 1), TrapCode::MemoryOutOfBounds);
@@ -218,16 +218,16 @@ fn a_memory_that_grows_keeps_its_contents_and_its_bounds_wherever_it_goes() {
                 for old in 1..30u64 {
                     let at = old * PAGE - 32;
                     let seen = match wide {
-                        true => instance.call(&pre.typed::<u64, u64>("grow and use").unwrap(), at).unwrap(),
+                        true => instance.call(&pre.export::<u64, u64>("grow and use").unwrap(), at).unwrap(),
                         false => {
-                            instance.call(&pre.typed::<u32, u32>("grow and use").unwrap(), at as u32).unwrap().into()
+                            instance.call(&pre.export::<u32, u32>("grow and use").unwrap(), at as u32).unwrap().into()
                         }
                     };
                     assert_eq!(seen, old, "{} {declared}", mode.name);
                     assert_eq!(instance.memory_size(&memory).unwrap(), (old + 1) * PAGE);
                     let mut touch = |at: u64| match wide {
-                        true => instance.call(&pre.typed::<u64, ()>("touch").unwrap(), at),
-                        false => instance.call(&pre.typed::<u32, ()>("touch").unwrap(), at as u32),
+                        true => instance.call(&pre.export::<u64, ()>("touch").unwrap(), at),
+                        false => instance.call(&pre.export::<u32, ()>("touch").unwrap(), at as u32),
                     };
                     traps(touch((old + 1) * PAGE), TrapCode::MemoryOutOfBounds);
                     touch((old + 1) * PAGE - 1).unwrap();
@@ -309,7 +309,7 @@ fn several_memories_of_one_module_keep_apart() {
         );
         let run = |name: &str| -> ([Vec<u8>; 3], instar::Result<()>) {
             let mut instance = pre.fresh(()).unwrap();
-            let result = instance.call(&pre.typed::<(), ()>(name).unwrap(), ());
+            let result = instance.call(&pre.export::<(), ()>(name).unwrap(), ());
             let bytes = ["a", "b", "c"].map(|memory| {
                 let memory = pre.memory(memory).unwrap();
                 let mut bytes = vec![0; instance.memory_size(&memory).unwrap() as usize];

@@ -60,7 +60,7 @@ fn frames_name_files_lines_and_inlined_functions() {
         let mut linker = Linker::<()>::new(&engine);
         linker.func_wrap("host", "fail", || -> Result<()> { Err(Error::host("no")) }).unwrap();
         let pre = linker.instantiate_pre(&module).unwrap();
-        let again = pre.call((), &pre.typed::<(), i32>("call_host").unwrap(), ()).unwrap_err();
+        let again = pre.call((), &pre.export::<(), i32>("call_host").unwrap(), ()).unwrap_err();
         assert_eq!(format!("{again:?}"), format!("{error:?}"));
     }
 }

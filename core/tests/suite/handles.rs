@@ -149,7 +149,7 @@ fn handles_that_a_host_function_kept_do_not_work_in_the_next_instance_of_the_slo
         .unwrap();
     let text = r#"(module (import "h" "f" (func $f)) (memory 1) (func (export "f") (call $f)))"#;
     let pre = linker.instantiate_pre(&module(&engine, text)).unwrap();
-    let f = pre.typed::<(), ()>("f").unwrap();
+    let f = pre.export::<(), ()>("f").unwrap();
     for _ in 0..4 {
         pre.call((), &f, ()).unwrap();
     }
@@ -167,7 +167,7 @@ fn tokens_of_one_module_do_not_work_with_an_instance_of_another() {
     // The same text, so the same layout: only the module's identity tells them apart.
     let (one, two) = (pre(&engine, ECHO), pre(&engine, ECHO));
     let func = one.func("f").unwrap();
-    let typed = one.typed::<(u32, u32), u64>("f").unwrap();
+    let typed = one.export::<(u32, u32), u64>("f").unwrap();
     let memory = one.memory("memory").unwrap();
     let bytes = one.bytes_func("f").unwrap();
     let mut instance = two.fresh(()).unwrap();
@@ -197,7 +197,7 @@ fn tokens_outlive_their_pre_and_work_with_another_of_the_same_module() {
     let engine = paranoid();
     let module = module(&engine, "(module (func (export \"f\") (result i32) (i32.const 3)))");
     let linker = Linker::<()>::new(&engine);
-    let token = linker.instantiate_pre(&module).unwrap().typed::<(), i32>("f").unwrap();
+    let token = linker.instantiate_pre(&module).unwrap().export::<(), i32>("f").unwrap();
     let pre = linker.instantiate_pre(&module).unwrap();
     drop((module, linker));
     assert_eq!(pre.call((), &token, ()).unwrap(), 3);

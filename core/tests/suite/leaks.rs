@@ -77,7 +77,7 @@ fn two_hundred_thousand_operations_leave_nothing_behind() {
     alone("leaks::two_hundred_thousand_operations_leave_nothing_behind", || {
         let engine = plain();
         let pre = prepare(&engine);
-        let go = pre.typed::<u32, u32>("go").unwrap();
+        let go = pre.export::<u32, u32>("go").unwrap();
         let echo = pre.bytes_func("echo").unwrap();
         level(4_500, 2_000, |i| {
             let i = i as u32;
@@ -113,7 +113,7 @@ fn two_thousand_engines_modules_and_pres_leave_nothing_behind() {
         level(200, 8_000, |i| {
             let engine = plain();
             let pre = prepare(&engine);
-            let go = pre.typed::<u32, u32>("go").unwrap();
+            let go = pre.export::<u32, u32>("go").unwrap();
             let _ = pre.call(String::new(), &go, i as u32);
             let instances: Vec<_> = (0..3).map(|_| pre.fresh("data".to_owned()).unwrap()).collect();
             let mut store = Store::new(&engine, String::new());
@@ -134,7 +134,7 @@ fn modules_and_pres_of_one_engine_leave_nothing_behind() {
         let engine = plain();
         level(150, 8_000, |i| {
             let pre = prepare(&engine);
-            let go = pre.typed::<u32, u32>("go").unwrap();
+            let go = pre.export::<u32, u32>("go").unwrap();
             let _ = pre.call(String::new(), &go, i as u32);
             let shared = pre.shared(String::new()).unwrap();
             drop((pre, shared));
@@ -163,7 +163,7 @@ fn threads_that_come_and_go_leave_nothing_behind() {
     alone("leaks::threads_that_come_and_go_leave_nothing_behind", || {
         let engine = plain();
         let pre = prepare(&engine);
-        let go = pre.typed::<u32, u32>("go").unwrap();
+        let go = pre.export::<u32, u32>("go").unwrap();
         level(200, 8_000, |i| {
             std::thread::scope(|scope| {
                 for n in 0..2 {
@@ -182,7 +182,7 @@ fn shared_memories_leave_nothing_behind() {
         let text = r#"(module (memory (export "memory") 1 9 shared) (data (i32.const 0) "image")
           (func (export "go") (result i32) (i32.store (i32.const 70000) (memory.grow (i32.const 1))) (memory.size)))"#;
         let definer = Linker::<()>::new(&engine).instantiate_pre(&module(&engine, text)).unwrap();
-        let go = definer.typed::<(), u32>("go").unwrap();
+        let go = definer.export::<(), u32>("go").unwrap();
         let text = r#"(module (import "" "" (memory 1 9 shared))
           (func (export "go") (result i32) (i32.atomic.store (i32.const 70000) (memory.grow (i32.const 1)))
             (memory.atomic.wait32 (i32.const 0) (i32.const 0) (i64.const 1))))"#;
@@ -198,7 +198,7 @@ fn shared_memories_leave_nothing_behind() {
             let mut linker = Linker::new(&engine);
             linker.define(&mut store, "", "", memories[i % 2].clone()).unwrap();
             let pre = linker.instantiate_pre(&importer).unwrap();
-            let _ = pre.call((), &pre.typed::<(), u32>("go").unwrap(), ());
+            let _ = pre.call((), &pre.export::<(), u32>("go").unwrap(), ());
             let importing = pre.instantiate(&mut store).unwrap();
             let _ = importing.typed_func::<(), u32>(&mut store, "go").unwrap().call(&mut store, ());
             match i % 3 {

@@ -104,7 +104,7 @@ fn a_memory_grows_up_to_the_engines_limit_whatever_the_module_allows() {
     });
     for text in [GROWING.to_owned(), GROWING.replace("\"memory\") 1", "\"memory\") 1 100")] {
         let pre = pre(&engine, text);
-        let grow = pre.typed::<u32, i32>("grow").unwrap();
+        let grow = pre.export::<u32, i32>("grow").unwrap();
         let mut instance = pre.fresh(()).unwrap();
         assert_eq!(instance.call(&grow, 5).unwrap(), -1);
         assert_eq!(instance.call(&grow, u32::MAX).unwrap(), -1);
@@ -127,7 +127,7 @@ fn a_table_grows_up_to_the_engines_limit_whatever_the_module_allows() {
         config.max_table_elements(10);
     });
     let pre = pre(&engine, GROWING);
-    let grow = pre.typed::<u32, i32>("grow table").unwrap();
+    let grow = pre.export::<u32, i32>("grow table").unwrap();
     let mut instance = pre.fresh(()).unwrap();
     assert_eq!(instance.call(&grow, 10).unwrap(), -1);
     assert_eq!(instance.call(&grow, u32::MAX).unwrap(), -1);
@@ -219,7 +219,7 @@ fn configurations_that_make_no_sense_are_refused() {
         change(config.paranoid(true));
         let engine = Engine::new(&config).unwrap();
         let pre = pre(&engine, "(module (func $f (export \"f\") (call $f)))");
-        traps(pre.call((), &pre.typed::<(), ()>("f").unwrap(), ()), TrapCode::StackOverflow);
+        traps(pre.call((), &pre.export::<(), ()>("f").unwrap(), ()), TrapCode::StackOverflow);
     }
 }
 
@@ -239,11 +239,11 @@ fn memory_up_to_the_largest_size_works_and_ends_where_it_says() {
               (func (export "load") (param i32) (result i32) (i32.load8_u (local.get 0)))
               (func (export "size") (result i32) (memory.size)))"#,
         );
-        let grow = pre.typed::<(), i32>("grow").unwrap();
-        let size = pre.typed::<(), u32>("size").unwrap();
-        let store = pre.typed::<u32, ()>("store").unwrap();
-        let beyond = pre.typed::<u32, ()>("store 1").unwrap();
-        let load = pre.typed::<u32, u32>("load").unwrap();
+        let grow = pre.export::<(), i32>("grow").unwrap();
+        let size = pre.export::<(), u32>("size").unwrap();
+        let store = pre.export::<u32, ()>("store").unwrap();
+        let beyond = pre.export::<u32, ()>("store 1").unwrap();
+        let load = pre.export::<u32, u32>("load").unwrap();
         for _ in 0..3 {
             let mut instance = pre.fresh(()).unwrap();
             traps(instance.call(&store, u32::MAX), TrapCode::MemoryOutOfBounds);
@@ -380,7 +380,7 @@ fn a_system_without_address_space_left_gives_an_error_and_later_works_again() {
             config.max_instances(usize::MAX);
         });
         let pre = pre(&engine, SMALL);
-        let f = pre.typed::<(), i32>("f").unwrap();
+        let f = pre.export::<(), i32>("f").unwrap();
         // Some 128 TiB of addresses, 4 GiB for each instance; or 65 530 mappings, several for each.
         let mut all = Vec::new();
         let error = loop {

@@ -231,7 +231,7 @@ fn a_name_is_defined_once_unless_shadowing_is_allowed() {
     let old = linker.instantiate_pre(&importing).unwrap();
     linker.allow_shadowing(true).func_wrap("m", "f", || 2i32).unwrap();
     let new = linker.instantiate_pre(&importing).unwrap();
-    let g = old.typed::<(), i32>("g").unwrap();
+    let g = old.export::<(), i32>("g").unwrap();
     assert_eq!((old.call((), &g, ()).unwrap(), new.call((), &g, ()).unwrap()), (1, 2));
 }
 

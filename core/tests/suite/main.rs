@@ -61,6 +61,7 @@ mod steady;
 mod summary;
 mod tail_calls;
 mod threads;
+mod tracking;
 mod traps;
 #[cfg(feature = "wasi")]
 mod wasi;

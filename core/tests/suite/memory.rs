@@ -92,7 +92,7 @@ fn what_a_mutable_view_hands_out_is_undone() {
     let text = r#"(module (import "host" "scribble" (func $scribble)) (memory (export "memory") 2)
         (data (i32.const 1000) "image") (func (export "f") (call $scribble)))"#;
     let pre = linker.instantiate_pre(&module(&engine, text)).unwrap();
-    let f = pre.typed::<(), ()>("f").unwrap();
+    let f = pre.export::<(), ()>("f").unwrap();
     let memory = pre.memory("memory").unwrap();
     for (start, end) in
         [(0, 1), (255, 257), (256, 512), (990, 1010), (4095, 4097), (0, 2 * PAGE), (2 * PAGE - 1, 2 * PAGE)]

@@ -18,8 +18,8 @@ fn sizes_have_64_bits_and_growth_that_fails_is_minus_one() {
               (func (export "size") (result i64) (memory.size))
               (func (export "grow") (param i64) (result i64) (memory.grow (local.get 0))))"#,
         );
-        let size = pre.typed::<(), u64>("size").unwrap();
-        let grow = pre.typed::<u64, i64>("grow").unwrap();
+        let size = pre.export::<(), u64>("size").unwrap();
+        let grow = pre.export::<u64, i64>("grow").unwrap();
         for _ in 0..2 {
             let mut instance = pre.fresh(()).unwrap();
             assert_eq!(instance.call(&size, ()).unwrap(), 2);
@@ -56,9 +56,9 @@ fn what_lies_beyond_4_gib_works_and_is_undone() {
               (func (export "grow") (result i64) (memory.grow (i64.const 1))))"#,
         );
         let memory = pre.memory("memory").unwrap();
-        let load = pre.typed::<u64, u64>("load").unwrap();
-        let far = pre.typed::<u64, u64>("far").unwrap();
-        let store = pre.typed::<u64, ()>("store").unwrap();
+        let load = pre.export::<u64, u64>("load").unwrap();
+        let far = pre.export::<u64, u64>("far").unwrap();
+        let store = pre.export::<u64, ()>("store").unwrap();
         let word = u64::from_le_bytes(*b"far away");
         for _ in 0..2 {
             let mut instance = pre.fresh(()).unwrap();
@@ -68,12 +68,12 @@ fn what_lies_beyond_4_gib_works_and_is_undone() {
             assert_eq!(instance.call(&load, 0xffff_fff8).unwrap(), 0, "{}", mode.name);
             traps(instance.call(&load, END - 65_536 - 7), TrapCode::MemoryOutOfBounds);
             traps(instance.call(&far, u64::MAX), TrapCode::MemoryOutOfBounds);
-            instance.call(&pre.typed::<(), ()>("fill").unwrap(), ()).unwrap();
+            instance.call(&pre.export::<(), ()>("fill").unwrap(), ()).unwrap();
             assert_eq!(instance.call(&load, 0xffff_fffc).unwrap(), 0x0707_0707_0707_0707);
-            instance.call(&pre.typed::<(), ()>("copy").unwrap(), ()).unwrap();
+            instance.call(&pre.export::<(), ()>("copy").unwrap(), ()).unwrap();
             assert_eq!(instance.call(&load, 0x1_0000_0200).unwrap(), word);
             // By now some pages are dirty; a memory that moves takes them along.
-            assert_eq!(instance.call(&pre.typed::<(), i64>("grow").unwrap(), ()).unwrap(), 65_599);
+            assert_eq!(instance.call(&pre.export::<(), i64>("grow").unwrap(), ()).unwrap(), 65_599);
             assert_eq!(instance.call(&load, 0x1_0000_0200).unwrap(), word, "{}", mode.name);
             instance.call(&store, END - 24).unwrap();
             traps(instance.call(&store, END - 23), TrapCode::MemoryOutOfBounds);
@@ -85,7 +85,7 @@ fn what_lies_beyond_4_gib_works_and_is_undone() {
             drop(instance);
         }
         let mut next = pre.fresh(()).unwrap();
-        assert_eq!(next.call(&pre.typed::<(), i64>("grow").unwrap(), ()).unwrap(), 65_599);
+        assert_eq!(next.call(&pre.export::<(), i64>("grow").unwrap(), ()).unwrap(), 65_599);
         assert_eq!(next.call(&load, END - 8).unwrap(), 0, "{}: a grown page is zero", mode.name);
     }
 }
@@ -192,9 +192,9 @@ fn tables_with_64_bit_indices_do_what_others_do_and_keep_their_bounds() {
               (func (export "wide to wide") (param i64 i64) (table.copy $t $t (i64.const 0) (local.get 0) (local.get 1)))
               (func (export "init") (param i64) (table.init $t $e (local.get 0) (i32.const 0) (i32.const 2))))"#,
         );
-        let call = pre.typed::<u64, i32>("call").unwrap();
-        let unary = |name: &str| pre.typed::<u64, ()>(name).unwrap();
-        let binary = |name: &str| pre.typed::<(u64, u64), ()>(name).unwrap();
+        let call = pre.export::<u64, i32>("call").unwrap();
+        let unary = |name: &str| pre.export::<u64, ()>(name).unwrap();
+        let binary = |name: &str| pre.export::<(u64, u64), ()>(name).unwrap();
         for _ in 0..2 {
             let mut instance = pre.fresh(()).unwrap();
             let outside = [4, 1 << 32, (1 << 32) + 1, 1 << 61, 1 << 63, u64::MAX];
@@ -202,7 +202,7 @@ fn tables_with_64_bit_indices_do_what_others_do_and_keep_their_bounds() {
             traps(instance.call(&call, 0), TrapCode::UninitializedElement);
             for at in outside {
                 traps(instance.call(&call, at), TrapCode::UndefinedElement);
-                traps(instance.call(&pre.typed::<u64, i32>("null").unwrap(), at), TrapCode::TableOutOfBounds);
+                traps(instance.call(&pre.export::<u64, i32>("null").unwrap(), at), TrapCode::TableOutOfBounds);
                 for name in ["set", "narrow to wide", "wide to narrow", "init"] {
                     traps(instance.call(&unary(name), at), TrapCode::TableOutOfBounds);
                 }
@@ -210,12 +210,12 @@ fn tables_with_64_bit_indices_do_what_others_do_and_keep_their_bounds() {
                 traps(instance.call(&binary("fill"), (1, at)), TrapCode::TableOutOfBounds);
                 traps(instance.call(&binary("wide to wide"), (1, at)), TrapCode::TableOutOfBounds);
             }
-            let grow = pre.typed::<u64, i64>("grow").unwrap();
+            let grow = pre.export::<u64, i64>("grow").unwrap();
             for by in [47, 1 << 32, 1 << 61, u64::MAX, u64::MAX - 3] {
                 assert_eq!(instance.call(&grow, by).unwrap(), -1, "{}", mode.name);
             }
             assert_eq!(instance.call(&grow, 3).unwrap(), 4);
-            assert_eq!(instance.call(&pre.typed::<(), i64>("size").unwrap(), ()).unwrap(), 7);
+            assert_eq!(instance.call(&pre.export::<(), i64>("size").unwrap(), ()).unwrap(), 7);
             assert_eq!(instance.call(&call, 6).unwrap(), 20);
             instance.call(&unary("set"), 6).unwrap();
             assert_eq!(instance.call(&call, 6).unwrap(), 10);

@@ -30,15 +30,15 @@ fn exports_that_are_not_there_are_told_from_those_that_are() {
     let pre = linker.instantiate_pre(&kit::module(&engine, MODULE)).unwrap();
     let missing = ["no exported function `ad`", "there are: add, grow"];
     let of_another_kind = ["`memory` is exported, but is no function", "there are: add, grow"];
-    says(pre.typed::<(), ()>("ad"), ErrorKind::MissingExport, &missing);
-    says(pre.typed::<(), ()>("memory"), ErrorKind::MissingExport, &of_another_kind);
+    says(pre.export::<(), ()>("ad"), ErrorKind::MissingExport, &missing);
+    says(pre.export::<(), ()>("memory"), ErrorKind::MissingExport, &of_another_kind);
     says(pre.memory("m"), ErrorKind::MissingExport, &["there are: memory"]);
     let mut store = Store::new(&engine, ());
     let instance = pre.instantiate(&mut store).unwrap();
     says(instance.typed_func::<(), ()>(&mut store, "ad"), ErrorKind::MissingExport, &missing);
     says(instance.typed_func::<(), ()>(&mut store, "memory"), ErrorKind::MissingExport, &of_another_kind);
     let both = ["`add`", "(i32, i32) -> (i32)", "(i64) -> ()"];
-    says(pre.typed::<i64, ()>("add"), ErrorKind::Type, &both);
+    says(pre.export::<i64, ()>("add"), ErrorKind::Type, &both);
     says(instance.typed_func::<i64, ()>(&mut store, "add"), ErrorKind::Type, &both);
 }
 

@@ -33,6 +33,16 @@ fn with_small_reservations() {
 }
 
 #[test]
+fn with_pages_that_were_touched() {
+    run_in(&["touched", "touched-reservation-0"]);
+}
+
+#[test]
+fn with_pages_that_the_system_knows() {
+    run_in(&["pages", "pages-signals-off"]);
+}
+
+#[test]
 fn without_dirty_tracking() {
     run_in(&["dirty-off", "dirty-off-reservation-0"]);
 }

@@ -22,10 +22,10 @@ const GROWING: &str = r#"(module (memory (export "memory") 5 70000 (pagesize 1))
 fn a_memory_grows_byte_by_byte() {
     for mode in MODES {
         let pre = pre(&engine(mode), GROWING);
-        let grow = pre.typed::<u32, i32>("grow").unwrap();
-        let size = pre.typed::<(), u32>("size").unwrap();
-        let load = pre.typed::<u32, u32>("load").unwrap();
-        let fill = pre.typed::<(), ()>("fill").unwrap();
+        let grow = pre.export::<u32, i32>("grow").unwrap();
+        let size = pre.export::<(), u32>("size").unwrap();
+        let load = pre.export::<u32, u32>("load").unwrap();
+        let fill = pre.export::<(), ()>("fill").unwrap();
         // Twice: what the first tenant wrote lies on the same host page as what the second grows into.
         for _ in 0..2 {
             let mut instance = pre.fresh(()).unwrap();
@@ -83,8 +83,8 @@ fn all_of_a_32_bit_memory_of_bytes_can_be_used_but_the_last() {
         r#"(module (memory 0 (pagesize 1)) (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0)))
           (func (export "store") (param i32) (i32.store8 (local.get 0) (i32.const 1))))"#,
     );
-    let grow = pre.typed::<u32, u32>("grow").unwrap();
-    let store = pre.typed::<u32, ()>("store").unwrap();
+    let grow = pre.export::<u32, u32>("grow").unwrap();
+    let store = pre.export::<u32, ()>("store").unwrap();
     let mut instance = pre.fresh(()).unwrap();
     assert_eq!(instance.call(&grow, u32::MAX).unwrap(), 0);
     instance.call(&store, u32::MAX - 1).unwrap();

@@ -31,7 +31,7 @@ fn act_alone(program: &Program, pre: &InstancePre<()>, actions: &[Action]) {
     for action in actions {
         match action {
             Action::Call { function, arguments } => {
-                let function = pre.typed::<(u32, u32, u32), ()>(&format!("f{function}")).unwrap();
+                let function = pre.export::<(u32, u32, u32), ()>(&format!("f{function}")).unwrap();
                 let [a, b, c] = *arguments;
                 // Traps are part of the game.
                 let _ = instance.call(&function, (program.address(a), program.address(b), c));

@@ -471,8 +471,8 @@ fn tables_with_a_first_value_have_it_for_every_tenant() {
         }),
     ] {
         let pre = pre(&engine, TABLES);
-        let [filled, mixed, nulls] = ["filled", "mixed", "nulls"].map(|n| pre.typed::<i32, i32>(n).unwrap());
-        let write = pre.typed::<(), ()>("write").unwrap();
+        let [filled, mixed, nulls] = ["filled", "mixed", "nulls"].map(|n| pre.export::<i32, i32>(n).unwrap());
+        let write = pre.export::<(), ()>("write").unwrap();
         for _ in 0..3 {
             let mut instance = pre.fresh(()).unwrap();
             let mut all = |table, count| (0..count).map(|i| instance.call(table, i).ok()).collect::<Vec<_>>();
@@ -632,12 +632,12 @@ fn a_table_of_one_type_called_as_another_traps() {
     for mode in kit::MODES {
         let pre = kit::pre(&mode.engine(), text);
         for name in ["a", "same"] {
-            let call = pre.typed::<u32, u32>(name).unwrap();
+            let call = pre.export::<u32, u32>(name).unwrap();
             assert_eq!(pre.call((), &call, 0).unwrap(), 7, "{}", mode.name);
             kit::traps(pre.call((), &call, 1), instar::TrapCode::UninitializedElement);
             kit::traps(pre.call((), &call, 2), instar::TrapCode::UndefinedElement);
         }
-        let call = pre.typed::<u32, u64>("b").unwrap();
+        let call = pre.export::<u32, u64>("b").unwrap();
         kit::traps(pre.call((), &call, 0), instar::TrapCode::IndirectCallTypeMismatch);
     }
 }

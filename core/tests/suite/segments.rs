@@ -177,13 +177,13 @@ fn declared_and_passive_segments_behave_as_the_specification_says() {
           (func (export "null") (table.init $x $null (i32.const 1) (i32.const 0) (i32.const 1)))
           (func (export "call") (param i32) (call_indirect $t (local.get 0))))"#,
     );
-    let run = |name: &str| pre.call((), &pre.typed::<(), ()>(name).unwrap(), ());
+    let run = |name: &str| pre.call((), &pre.export::<(), ()>(name).unwrap(), ());
     traps(run("declared"), TrapCode::TableOutOfBounds);
     run("declared 0").unwrap();
     traps(run("active"), TrapCode::TableOutOfBounds);
     run("passive").unwrap();
     run("null").unwrap();
-    let call = pre.typed::<u32, ()>("call").unwrap();
+    let call = pre.export::<u32, ()>("call").unwrap();
     pre.call((), &call, 0).unwrap();
     traps(pre.call((), &call, 2), TrapCode::UninitializedElement);
 }

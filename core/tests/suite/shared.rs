@@ -14,7 +14,7 @@ const COUNTER: &str = r#"(module (memory (export "memory") 1) (global $n (mut i3
 fn enter(pre: &InstancePre<()>, raw: (u64, u64)) -> instar::Result<u32> {
     // SAFETY: the tests pass numbers of instances of the pre's engine, or 0.
     let mut claim = unsafe { SharedInstance::enter_raw(pre, raw.0, raw.1) }?;
-    claim.call(&pre.typed("next").unwrap(), ())
+    claim.call(&pre.export("next").unwrap(), ())
 }
 
 fn close(raw: (u64, u64)) -> instar::Result<()> {
@@ -25,7 +25,7 @@ fn close(raw: (u64, u64)) -> instar::Result<()> {
 #[test]
 fn a_shared_instance_keeps_its_state_from_claim_to_claim() {
     let pre = pre(&paranoid(), COUNTER);
-    let next = pre.typed::<(), u32>("next").unwrap();
+    let next = pre.export::<(), u32>("next").unwrap();
     let shared = pre.shared(()).unwrap();
     for n in 1..5 {
         assert_eq!(shared.enter().unwrap().call(&next, ()).unwrap(), n);
@@ -53,7 +53,7 @@ fn closing_is_final_and_may_be_repeated() {
     fails(first.enter().map(drop), ErrorKind::StaleHandle);
     first.close().unwrap();
     assert!(!second.is_closed(), "closing a stale handle closes nothing");
-    assert_eq!(second.enter().unwrap().call(&pre.typed::<(), u32>("next").unwrap(), ()).unwrap(), 1);
+    assert_eq!(second.enter().unwrap().call(&pre.export::<(), u32>("next").unwrap(), ()).unwrap(), 1);
     drop(first);
     fails(pre.shared(()).map(drop), ErrorKind::PoolExhausted);
     second.enter().expect("an old handle's drop closes nothing of the next owner");
@@ -73,7 +73,7 @@ fn use_by_another_thread_during_a_call_is_busy() {
         .unwrap();
     let text = r#"(module (import "h" "wait" (func $wait)) (func (export "wait") (call $wait)))"#;
     let pre = linker.instantiate_pre(&module(&engine, text)).unwrap();
-    let wait = pre.typed::<(), ()>("wait").unwrap();
+    let wait = pre.export::<(), ()>("wait").unwrap();
     let shared = pre.shared(()).unwrap();
     std::thread::scope(|scope| {
         let call = scope.spawn(|| shared.enter().unwrap().call(&wait, ()));
@@ -139,7 +139,7 @@ fn an_id_of_zero_is_never_an_open_instance() {
         fails(enter(&pre, (0, raw.1)), ErrorKind::StaleHandle);
         fails(close((0, 0)), ErrorKind::StaleHandle);
         let again = pre.shared(()).unwrap();
-        let next = pre.typed::<(), u32>("next").unwrap();
+        let next = pre.export::<(), u32>("next").unwrap();
         assert_eq!(again.enter().unwrap().call(&next, ()).unwrap(), 1);
         again.close().unwrap();
     }
@@ -168,7 +168,7 @@ fn an_instance_of_another_pre_is_refused_before_its_data_is_touched() {
 fn an_abandoned_instance_is_closed_by_the_next_instantiation() {
     let engine = kit::one_slot();
     let pre = pre(&engine, COUNTER);
-    let next = pre.typed::<(), u32>("next").unwrap();
+    let next = pre.export::<(), u32>("next").unwrap();
     for round in 0..5 {
         let shared = pre.shared(()).unwrap();
         assert_eq!(shared.enter().unwrap().call(&next, ()).unwrap(), 1);
@@ -302,8 +302,8 @@ fn hammered_by_threads_no_tenant_ever_sees_another() {
     let refused = AtomicUsize::new(0);
 
     let enter = |pre: &InstancePre<Tenant>, (raw, number): Known, random: &mut Random| {
-        let sign = pre.typed::<u32, ()>("sign").unwrap();
-        let check = pre.typed::<u32, u64>("check").unwrap();
+        let sign = pre.export::<u32, ()>("sign").unwrap();
+        let check = pre.export::<u32, u64>("check").unwrap();
         // SAFETY: the engine lives for all of the test, and so do its cells.
         match unsafe { SharedInstance::enter_raw(pre, raw.0, raw.1) } {
             Ok(mut claim) => {
@@ -353,8 +353,8 @@ fn hammered_by_threads_no_tenant_ever_sees_another() {
                             let number = numbers.fetch_add(1, Ordering::Relaxed);
                             match pres[which].fresh(Tenant(number)) {
                                 Ok(mut instance) => {
-                                    let check = pres[which].typed::<u32, u64>("check").unwrap();
-                                    let sign = pres[which].typed::<u32, ()>("sign").unwrap();
+                                    let check = pres[which].export::<u32, u64>("check").unwrap();
+                                    let sign = pres[which].export::<u32, ()>("sign").unwrap();
                                     let at = random.below(7_000) as u32 * 8 + 64;
                                     assert_eq!(instance.call(&check, at).unwrap(), 0, "not a fresh instance");
                                     instance.call(&sign, at).unwrap();

@@ -88,7 +88,7 @@ fn many_threads_count_together() {
     for mode in MODES {
         let memory = shared(&mode.engine(), 1, 1);
         let pre = importing(&memory, "1 1 shared", COUNT).unwrap();
-        let count = pre.typed::<u32, ()>("count").unwrap();
+        let count = pre.export::<u32, ()>("count").unwrap();
         on_threads(THREADS, |_| {
             for _ in 0..4 {
                 pre.call((), &count, 500).unwrap();
@@ -135,7 +135,7 @@ fn messages_pass_from_host_to_guest_to_host() {
                (br_if $again (local.get $message)))
              (local.get $served))"#,
     );
-    let serve = pre.typed::<(), u32>("serve").unwrap();
+    let serve = pre.export::<(), u32>("serve").unwrap();
     std::thread::scope(|scope| {
         let server = scope.spawn(|| pre.call((), &serve, ()).unwrap());
         for message in (1..200u32).chain([0]) {
@@ -160,8 +160,8 @@ fn waits_end_by_a_notification_a_mismatch_or_a_timeout() {
                (func (export "wait64") (param i32 i64 i64) (result i32)
                  (memory.atomic.wait64 offset=8 (local.get 0) (local.get 1) (local.get 2)))"#,
         );
-        let wait32 = pre.typed::<(u32, u32, i64), u32>("wait32").unwrap();
-        let wait64 = pre.typed::<(u32, u64, i64), u32>("wait64").unwrap();
+        let wait32 = pre.export::<(u32, u32, i64), u32>("wait32").unwrap();
+        let wait64 = pre.export::<(u32, u64, i64), u32>("wait64").unwrap();
         memory.write(4, &7u32.to_le_bytes()).unwrap();
         memory.write(8, &(7u64 << 40).to_le_bytes()).unwrap();
         assert_eq!(pre.call((), &wait32, (0, 8, -1)).unwrap(), 1);
@@ -196,7 +196,7 @@ fn a_notification_wakes_no_more_than_it_says_and_nobody_wakes_by_himself() {
              (drop (i32.atomic.rmw.add (i32.const 0) (i32.const 1)))
              (memory.atomic.wait32 (i32.const 128) (i32.const 0) (i64.const -1)))"#,
     );
-    let wait = pre.typed::<(), u32>("wait").unwrap();
+    let wait = pre.export::<(), u32>("wait").unwrap();
     let woken = AtomicU32::new(0);
     std::thread::scope(|scope| {
         for _ in 0..THREADS {
@@ -244,8 +244,8 @@ fn growth_by_many_leaves_each_size_once_and_ends_at_the_maximum() {
                  (loop $again (br_if $again (i32.lt_u (memory.size) (local.get 0))))
                  (i32.load8_u (i32.sub (i32.mul (local.get 0) (i32.const 65536)) (i32.const 1))))"#,
         );
-        let grow = pre.typed::<(), i32>("grow").unwrap();
-        let wait = pre.typed::<u32, u32>("await").unwrap();
+        let grow = pre.export::<(), i32>("grow").unwrap();
+        let wait = pre.export::<u32, u32>("await").unwrap();
         std::thread::scope(|scope| {
             let (pre, grow, wait) = (&pre, &grow, &wait);
             let watchers = [2, 9, 16].map(|pages| scope.spawn(move || pre.call((), wait, pages).unwrap()));
@@ -277,7 +277,7 @@ fn whoever_sees_the_flag_sees_the_growth_before_it() {
                  (loop $again (br_if $again (i32.eqz (i32.atomic.load (i32.const 0)))))
                  (i32.load8_u (local.get 0)))"#,
         );
-        let wait = pre.typed::<u32, u32>("await").unwrap();
+        let wait = pre.export::<u32, u32>("await").unwrap();
         on_threads(2, |i| match i {
             0 => assert_eq!(pre.call((), &wait, 65_541).unwrap(), 77, "{}", mode.name),
             _ => {
@@ -302,7 +302,7 @@ fn an_access_out_of_bounds_hits_nothing_while_others_grow_the_memory() {
                (func (export "add") (drop (i32.atomic.rmw.add (i32.const 0x7000_0000) (i32.const -1))))"#,
         )
         .unwrap();
-        let (store, add) = (pre.typed::<(), ()>("store").unwrap(), pre.typed::<(), ()>("add").unwrap());
+        let (store, add) = (pre.export::<(), ()>("store").unwrap(), pre.export::<(), ()>("add").unwrap());
         // More threads than cores, so that some are interrupted halfway.
         on_threads(8, |i| {
             while memory.size() < PAGES {
@@ -353,14 +353,14 @@ fn bulk_operators_work_on_shared_memories_and_between_both_kinds() {
                 "to own" => own_model[a..a + n].copy_from_slice(&model[b..b + n]),
                 _ => model[a..a + n].copy_from_slice(&own_model[b..b + n]),
             }
-            instance.call(&pre.typed::<(u32, u32, u32), ()>(name).unwrap(), (to, from, len)).unwrap();
+            instance.call(&pre.export::<(u32, u32, u32), ()>(name).unwrap(), (to, from, len)).unwrap();
             let (mut now, mut own_now) = (vec![0; model.len()], vec![0; model.len()]);
             memory.read(0, &mut now).unwrap();
             instance.memory_read(&own, 0, &mut own_now).unwrap();
             assert!(now == model && own_now == own_model, "{}: {name} {to} {from} {len}", mode.name);
         }
         for name in ["fill", "copy", "to own", "from own"] {
-            let func = pre.typed::<(u32, u32, u32), ()>(name).unwrap();
+            let func = pre.export::<(u32, u32, u32), ()>(name).unwrap();
             traps(instance.call(&func, (65_000, 65_000, 537)), TrapCode::MemoryOutOfBounds);
         }
         drop(instance);
@@ -391,7 +391,7 @@ fn each_instance_of_a_module_that_defines_a_shared_memory_has_its_own() {
             config.max_instances(3);
         });
         let pre = Linker::<()>::new(&engine).instantiate_pre(&module(&engine, DEFINER)).unwrap();
-        let bump = pre.typed::<(), u32>("bump").unwrap();
+        let bump = pre.export::<(), u32>("bump").unwrap();
         for _ in 0..4 {
             assert_eq!(pre.call((), &bump, ()).unwrap(), 0);
         }
@@ -588,7 +588,7 @@ fn limits_of_the_engine_and_of_the_store_hold_for_shared_memories() {
     });
     let memory = shared(&engine, 1, 16);
     let pre = importer(&memory, r#"(func (export "grow") (param i32) (result i32) (memory.grow (local.get 0)))"#);
-    let grow = pre.typed::<u32, i32>("grow").unwrap();
+    let grow = pre.export::<u32, i32>("grow").unwrap();
     assert_eq!(pre.call((), &grow, 3).unwrap(), -1);
     fails(memory.grow(3), ErrorKind::Limit);
     assert_eq!(pre.call((), &grow, 2).unwrap(), 1);
@@ -641,7 +641,7 @@ fn a_warm_slot_that_imports_a_shared_memory_is_fresh_but_for_that() {
                  (global.set $calls (i32.add (global.get $calls) (i32.const 1)))
                  (i32.add (global.get $calls) (i32.atomic.rmw.add $own (i32.const 0) (i32.const 1))))"#,
         );
-        let go = pre.typed::<(), u32>("go").unwrap();
+        let go = pre.export::<(), u32>("go").unwrap();
         for round in 1..20 {
             let mut instance = pre.fresh(()).unwrap();
             // Active segments are applied to the import by each instance.
@@ -693,7 +693,7 @@ fn more_threads_than_cores_do_everything_at_once() {
         let bumps = AtomicU32::new(0);
         on_threads(THREADS, |i| {
             let mut random = Random::new(i as u64 + 1);
-            let call = |name: &str, argument: u32| pre.call((), &pre.typed::<u32, u32>(name).unwrap(), argument);
+            let call = |name: &str, argument: u32| pre.call((), &pre.export::<u32, u32>(name).unwrap(), argument);
             for _ in 0..150 {
                 let address = random.below(4) as u32 * 4;
                 match random.below(10) {
@@ -706,11 +706,13 @@ fn more_threads_than_cores_do_everything_at_once() {
                     5 => {
                         call("grow", random.below(2) as u32).unwrap();
                     }
-                    6 => assert_eq!(pre.call((), &pre.typed::<(), u32>("last").unwrap(), ()).unwrap(), 0),
-                    7 => traps(pre.call((), &pre.typed::<(), u32>("beyond").unwrap(), ()), TrapCode::MemoryOutOfBounds),
+                    6 => assert_eq!(pre.call((), &pre.export::<(), u32>("last").unwrap(), ()).unwrap(), 0),
+                    7 => {
+                        traps(pre.call((), &pre.export::<(), u32>("beyond").unwrap(), ()), TrapCode::MemoryOutOfBounds)
+                    }
                     8 => {
                         let from = 4096 + random.below(8000) as u32;
-                        pre.call((), &pre.typed::<u32, ()>("copy").unwrap(), from).unwrap();
+                        pre.call((), &pre.export::<u32, ()>("copy").unwrap(), from).unwrap();
                     }
                     _ => {
                         memory.write(4096, &[i as u8; 500]).unwrap();
@@ -749,7 +751,7 @@ fn whoever_holds_a_memory_last_may_be_anyone() {
                 bump.call(store.as_context_mut(), ()).unwrap();
             }
             if let Some(pre) = &parts.1 {
-                pre.call((), &pre.typed::<(), u32>("bump").unwrap(), ()).unwrap();
+                pre.call((), &pre.export::<(), u32>("bump").unwrap(), ()).unwrap();
             }
             if let Some(memory) = &parts.0 {
                 assert!(word(memory, 4) > 0);

@@ -52,8 +52,8 @@ const GUEST: &str = r#"(module (memory 1)
 
 fn guest_traps_still_work() {
     let pre = pre(&paranoid(), GUEST);
-    traps(pre.call((), &pre.typed::<u32, u32>("load").unwrap(), 65_536), TrapCode::MemoryOutOfBounds);
-    traps(pre.call((), &pre.typed::<(), ()>("unreachable").unwrap(), ()), TrapCode::Unreachable);
+    traps(pre.call((), &pre.export::<u32, u32>("load").unwrap(), 65_536), TrapCode::MemoryOutOfBounds);
+    traps(pre.call((), &pre.export::<(), ()>("unreachable").unwrap(), ()), TrapCode::Unreachable);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_fault_in_a_host_function_is_not_the_guests() {
             .unwrap();
         let text = r#"(module (import "h" "fault" (func $f (result i32))) (func (export "f") (result i32) (call $f)))"#;
         let pre = linker.instantiate_pre(&crate::kit::module(&engine, text)).unwrap();
-        assert_eq!(pre.call((), &pre.typed::<(), u32>("f").unwrap(), ()).unwrap(), 5);
+        assert_eq!(pre.call((), &pre.export::<(), u32>("f").unwrap(), ()).unwrap(), 5);
         assert_eq!(SEEN.load(Ordering::Relaxed), 1);
     });
 }
@@ -153,7 +153,7 @@ fn traps_work_on_a_thread_without_an_alternate_signal_stack() {
     extern "C" fn body(_: *mut libc::c_void) -> *mut libc::c_void {
         guest_traps_still_work();
         let recursion = pre(&paranoid(), "(module (func $f (export \"f\") (call $f)))");
-        traps(recursion.call((), &recursion.typed::<(), ()>("f").unwrap(), ()), TrapCode::StackOverflow);
+        traps(recursion.call((), &recursion.export::<(), ()>("f").unwrap(), ()), TrapCode::StackOverflow);
         std::ptr::null_mut()
     }
     // SAFETY: a thread with default attributes, joined before its id goes.

@@ -42,7 +42,7 @@ fn vector_of(value: &Val) -> u128 {
 /// A function of one operator on vectors.
 fn operator<P: instar::WasmList>(engine: &Engine, params: &str, body: &str, args: P) -> u128 {
     let pre = pre(engine, format!("(module (func (export \"f\") (param {params}) (result v128) {body}))"));
-    let f = pre.typed::<P, V128>("f").unwrap();
+    let f = pre.export::<P, V128>("f").unwrap();
     pre.call((), &f, args).unwrap().as_u128()
 }
 
@@ -57,12 +57,12 @@ fn vectors_pass_between_host_and_guest_among_other_values() {
           (func (export "one") (param v128) (result v128) (v128.not (local.get 0)))
           (func (export "none") (result v128) (local v128) (local.get 0)))"#,
     );
-    let turn = pre.typed::<(i32, V128, f64, V128, u64), (V128, u64, V128, f64, i32)>("turn").unwrap();
+    let turn = pre.export::<(i32, V128, f64, V128, u64), (V128, u64, V128, f64, i32)>("turn").unwrap();
     let turned = pre.call((), &turn, (-7, v(A), 1.5, v(B), u64::MAX - 1)).unwrap();
     assert_eq!(turned, (v(B), u64::MAX - 1, v(A), 1.5, -7));
-    let one = pre.typed::<V128, V128>("one").unwrap();
+    let one = pre.export::<V128, V128>("one").unwrap();
     assert_eq!(pre.call((), &one, v(A)).unwrap().as_u128(), !A);
-    let none = pre.typed::<(), V128>("none").unwrap();
+    let none = pre.export::<(), V128>("none").unwrap();
     assert_eq!(pre.call((), &none, ()).unwrap(), V128::default(), "locals start as zeroes");
 
     // Raw: two slots each, the low half first.
@@ -158,7 +158,7 @@ fn sixteen_vectors_are_a_typed_call() {
         })
         .unwrap();
     let pre = linker.instantiate_pre(&module(&engine, text)).unwrap();
-    let f = pre.typed::<All, All>("f").unwrap();
+    let f = pre.export::<All, All>("f").unwrap();
     let x: [V128; 16] = std::array::from_fn(|i| v(A.rotate_left(i as u32)));
     let [a, b, c, d, e, f_, g, h, i, j, k, l, m, n, o, p] = x;
     let turned = pre.call((), &f, (a, b, c, d, e, f_, g, h, i, j, k, l, m, n, o, p)).unwrap();
@@ -211,16 +211,16 @@ fn host_functions_take_and_give_vectors() {
       (func (export "wrong") (result v128) (call $wrong)))"#;
     let pre = linker.instantiate_pre(&module(&engine, text)).unwrap();
     let seen = Arc::new(Mutex::new(Vec::new()));
-    let closure = pre.typed::<V128, (f32, V128, i32)>("closure").unwrap();
+    let closure = pre.export::<V128, (f32, V128, i32)>("closure").unwrap();
     assert_eq!(pre.call(seen.clone(), &closure, v(A)).unwrap(), (0.5, v(A ^ 0x0f0f), 0x0f0f));
     assert_eq!(*seen.lock().unwrap(), [A]);
-    let failing = pre.typed::<V128, V128>("fails").unwrap();
+    let failing = pre.export::<V128, V128>("fails").unwrap();
     fails(pre.call(seen.clone(), &failing, v(A)), ErrorKind::Limit);
-    let raw = pre.typed::<V128, (i32, V128)>("raw").unwrap();
+    let raw = pre.export::<V128, (i32, V128)>("raw").unwrap();
     assert_eq!(pre.call(seen.clone(), &raw, v(A)).unwrap(), (5, v(A.rotate_left(64))));
-    let values = pre.typed::<V128, (i32, V128)>("values").unwrap();
+    let values = pre.export::<V128, (i32, V128)>("values").unwrap();
     assert_eq!(pre.call(seen.clone(), &values, v(B)).unwrap(), (6, v(B)));
-    let wrong = pre.typed::<(), V128>("wrong").unwrap();
+    let wrong = pre.export::<(), V128>("wrong").unwrap();
     let error = fails(pre.call(seen, &wrong, ()), ErrorKind::Type);
     assert!(error.message().contains("v128"), "{error}");
 }
@@ -288,7 +288,7 @@ fn vectors_keep_their_bits_where_control_parts_and_meets() {
         ("return", 1, neg(32, loaded)),
         ("return", 0, loaded ^ sign(64)),
     ] {
-        let f = pre.typed::<i32, V128>(name).unwrap();
+        let f = pre.export::<i32, V128>(name).unwrap();
         assert_eq!(pre.call((), &f, given).unwrap(), v(expected), "{name} {given}");
     }
 }
@@ -313,8 +313,8 @@ fn globals_hold_vectors_and_go_back_to_their_first_value() {
         high | u128::from((x as u64).wrapping_add(y as u64))
     };
     let pre = pre(&engine, text);
-    let swap = pre.typed::<V128, V128>("swap").unwrap();
-    let add = pre.typed::<(), V128>("sum").unwrap();
+    let swap = pre.export::<V128, V128>("swap").unwrap();
+    let add = pre.export::<(), V128>("sum").unwrap();
     for _ in 0..3 {
         let mut instance = pre.fresh(()).unwrap();
         assert_eq!(instance.call(&swap, v(B)).unwrap(), v(A), "a fresh instance starts anew");
@@ -404,7 +404,7 @@ fn a_store_of_a_vector_at_any_edge_is_undone() {
         let pre = pre(&engine, text);
         let before = contents(&pre);
         for (name, width) in all_stores() {
-            let store = pre.typed::<u32, ()>(&name).unwrap();
+            let store = pre.export::<u32, ()>(&name).unwrap();
             let edges = [256, 512, 4096, PAGE, PAGE + 256].into_iter().flat_map(|edge| edge - 20..edge + 4);
             let end = 2 * PAGE - width;
             for address in (0..4).chain(edges).chain(end - 40..=end) {
@@ -435,7 +435,7 @@ fn stores_of_vectors_off_one_base_are_undone() {
     }
     let pre = pre(&engine, format!("(module (memory (export \"memory\") 1) {functions})"));
     for name in names {
-        let store = pre.typed::<u32, ()>(&name).unwrap();
+        let store = pre.export::<u32, ()>(&name).unwrap();
         for address in (0..20).chain(200..260).chain([4090, 65_200]) {
             pre.call((), &store, address).unwrap();
         }
@@ -460,7 +460,7 @@ fn an_access_across_the_end_traps_and_writes_nothing() {
         let reads = ["load", "splat", "extend", "zero", "lane"]
             .map(|name| (name.to_string(), if name == "load" { 16 } else { 8 }));
         for (name, width) in all_stores().chain(reads) {
-            let access = pre.typed::<u32, ()>(&name).unwrap();
+            let access = pre.export::<u32, ()>(&name).unwrap();
             for beyond in 1..=width {
                 let mut instance = pre.fresh(()).unwrap();
                 let address = (PAGE - width + beyond).wrapping_sub(offset);
@@ -528,34 +528,34 @@ fn canonical_nans_are_made_when_asked_for() {
             }
         };
         for (name, _) in functions {
-            let f = pre.typed::<(f32, f32), f32>(&format!("f32.{name}")).unwrap();
+            let f = pre.export::<(f32, f32), f32>(&format!("f32.{name}")).unwrap();
             check(name, pre.call((), &f, (nan, 1.0)).unwrap().to_bits().into(), QUIET.into());
-            let f = pre.typed::<(f64, f64), f64>(&format!("f64.{name}")).unwrap();
+            let f = pre.export::<(f64, f64), f64>(&format!("f64.{name}")).unwrap();
             check(name, pre.call((), &f, (nan64, 1.0)).unwrap().to_bits().into(), QUIET64.into());
-            let f = pre.typed::<(V128, V128), V128>(&format!("f32x4.{name}")).unwrap();
+            let f = pre.export::<(V128, V128), V128>(&format!("f32x4.{name}")).unwrap();
             let result = pre.call((), &f, (lanes32([nan.to_bits(); 4]), floats([1.0; 4]))).unwrap();
             check(name, result.as_u128(), lanes32([QUIET; 4]).as_u128());
-            let f = pre.typed::<(V128, V128), V128>(&format!("f64x2.{name}")).unwrap();
+            let f = pre.export::<(V128, V128), V128>(&format!("f64x2.{name}")).unwrap();
             let result = pre.call((), &f, (wide(nan64.to_bits()), wide(1f64.to_bits()))).unwrap();
             check(name, result.as_u128(), wide(QUIET64).as_u128());
         }
-        let f = pre.typed::<f64, f32>("demote").unwrap();
+        let f = pre.export::<f64, f32>("demote").unwrap();
         check("demote", pre.call((), &f, nan64).unwrap().to_bits().into(), QUIET.into());
-        let f = pre.typed::<f32, f64>("promote").unwrap();
+        let f = pre.export::<f32, f64>("promote").unwrap();
         check("promote", pre.call((), &f, nan).unwrap().to_bits().into(), QUIET64.into());
-        let f = pre.typed::<V128, V128>("f32x4.demote").unwrap();
+        let f = pre.export::<V128, V128>("f32x4.demote").unwrap();
         let result = pre.call((), &f, wide(nan64.to_bits())).unwrap();
         check("demote", result.as_u128(), lanes32([QUIET, QUIET, 0, 0]).as_u128());
-        let f = pre.typed::<V128, V128>("f64x2.promote").unwrap();
+        let f = pre.export::<V128, V128>("f64x2.promote").unwrap();
         check("promote", pre.call((), &f, lanes32([nan.to_bits(); 4])).unwrap().as_u128(), wide(QUIET64).as_u128());
-        let f = pre.typed::<(V128, V128), V128>("f32x4.madd").unwrap();
+        let f = pre.export::<(V128, V128), V128>("f32x4.madd").unwrap();
         let result = pre.call((), &f, (lanes32([nan.to_bits(); 4]), floats([1.0; 4]))).unwrap();
         check("madd", result.as_u128(), lanes32([QUIET; 4]).as_u128());
-        let f = pre.typed::<(V128, V128), V128>("f64x2.nmadd").unwrap();
+        let f = pre.export::<(V128, V128), V128>("f64x2.nmadd").unwrap();
         let result = pre.call((), &f, (wide(nan64.to_bits()), wide(1f64.to_bits()))).unwrap();
         check("nmadd", result.as_u128(), wide(QUIET64).as_u128());
         // Made of ordinary numbers: x86-64 makes this one negative.
-        let f = pre.typed::<(f64, f64), f64>("f64.div").unwrap();
+        let f = pre.export::<(f64, f64), f64>("f64.div").unwrap();
         check("div", pre.call((), &f, (0.0, 0.0)).unwrap().to_bits().into(), QUIET64.into());
     }
     assert!(payloads_kept > 0, "without the switch the test would have seen other NaNs");
@@ -641,8 +641,8 @@ fn relaxed_dot_products_of_small_numbers_are_exact() {
           (func (export "add") (param v128 v128 v128) (result v128)
             (i32x4.relaxed_dot_i8x16_i7x16_add_s (local.get 0) (local.get 1) (local.get 2))))"#;
         let pre = pre(&engine, text);
-        let dot = pre.typed::<(V128, V128), V128>("dot").unwrap();
-        let add = pre.typed::<(V128, V128, V128), V128>("add").unwrap();
+        let dot = pre.export::<(V128, V128), V128>("dot").unwrap();
+        let add = pre.export::<(V128, V128, V128), V128>("add").unwrap();
         for _ in 0..200 {
             let x: [i8; 16] = std::array::from_fn(|_| random.next() as i8);
             let y: [i8; 16] = std::array::from_fn(|_| (random.next() & 0x7f) as i8);

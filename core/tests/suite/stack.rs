@@ -19,8 +19,8 @@ fn on_stack<R: Send + 'static>(bytes: usize, body: impl FnOnce() -> R + Send + '
 }
 
 fn overflows_cleanly(pre: &InstancePre<()>) {
-    let down = pre.typed::<u32, u32>("down").unwrap();
-    let fine = pre.typed::<(), i32>("fine").unwrap();
+    let down = pre.export::<u32, u32>("down").unwrap();
+    let fine = pre.export::<(), i32>("fine").unwrap();
     let mut instance = pre.fresh(()).unwrap();
     for _ in 0..5 {
         traps(instance.call(&down, u32::MAX), TrapCode::StackOverflow);
@@ -57,7 +57,7 @@ fn the_configured_limit_decides_how_deep_a_guest_gets() {
             config.max_wasm_stack(bytes);
         });
         let pre = pre(&engine, RECURSION);
-        let down = pre.typed::<u32, u32>("down").unwrap();
+        let down = pre.export::<u32, u32>("down").unwrap();
         let (mut good, mut bad) = (0, 1 << 24);
         while bad - good > 1 {
             let middle = (good + bad) / 2;
@@ -98,7 +98,7 @@ fn functions_with_large_frames_stay_within_the_limit() {
                 "i64 ".repeat(values)
             ),
         );
-        let down = pre.typed::<u32, u32>("down").unwrap();
+        let down = pre.export::<u32, u32>("down").unwrap();
         let check = move || {
             let mut instance = pre.fresh(()).unwrap();
             for _ in 0..3 {
@@ -130,8 +130,8 @@ fn through_the_host(engine: &Engine) -> InstancePre<()> {
 #[test]
 fn recursion_through_host_functions_ends_with_a_trap() {
     let pre = through_the_host(&paranoid());
-    let fine = pre.typed::<(), i32>("fine").unwrap();
-    let down = pre.typed::<u32, u32>("down").unwrap();
+    let fine = pre.export::<(), i32>("fine").unwrap();
+    let down = pre.export::<u32, u32>("down").unwrap();
     let check = move || {
         let mut instance = pre.fresh(()).unwrap();
         for _ in 0..3 {
@@ -154,7 +154,7 @@ fn recursion_through_fresh_instances_ends_with_a_trap() {
     linker
         .func_wrap("h", "again", |depth: u32| -> Result<u32> {
             let pre = PRE.get().expect("set before the first call");
-            pre.call((), &pre.typed::<u32, u32>("down")?, depth)
+            pre.call((), &pre.export::<u32, u32>("down")?, depth)
         })
         .unwrap();
     let text = r#"(module (import "h" "again" (func $again (param i32) (result i32)))
@@ -166,13 +166,13 @@ fn recursion_through_fresh_instances_ends_with_a_trap() {
         (if (result i32) (local.get 0)
           (then (call $deep (i32.const 20) (i32.sub (local.get 0) (i32.const 1)))) (else (i32.const 7)))))"#;
     let pre = PRE.get_or_init(|| linker.instantiate_pre(&module(&engine, text)).unwrap());
-    let down = pre.typed::<u32, u32>("down").unwrap();
+    let down = pre.export::<u32, u32>("down").unwrap();
     assert_eq!(pre.call((), &down, 0).unwrap(), 7);
     assert_eq!(pre.call((), &down, 3).unwrap(), 67);
     for kib in [256, 1024, 2048] {
         on_stack(kib << 10, || {
             let pre = PRE.get().unwrap();
-            let down = pre.typed::<u32, u32>("down").unwrap();
+            let down = pre.export::<u32, u32>("down").unwrap();
             traps(pre.call((), &down, u32::MAX), TrapCode::StackOverflow);
             assert_eq!(pre.call((), &down, 1).unwrap(), 27);
         });
@@ -223,7 +223,7 @@ fn a_guest_called_with_too_little_stack_left_traps_at_once() {
         // Larger than any stack that other tests leave for reuse, so that the thread gets just this.
         const STACK: usize = 48 << 20;
         on_stack(STACK, move || {
-            let work = pre.typed::<(), i32>("work").unwrap();
+            let work = pre.export::<(), i32>("work").unwrap();
             // The stack's lowest 128 KiB are the host's.
             deep(STACK - (100 << 10), &mut || traps(pre.call((), &work, ()), TrapCode::StackOverflow));
             pre.call((), &work, ()).unwrap();
@@ -249,7 +249,7 @@ fn host_functions_at_the_limit_have_room_to_work() {
     for kib in [256, 1024, 2048] {
         let pre = pre.clone();
         on_stack(kib << 10, move || {
-            let down = pre.typed::<u32, u32>("down").unwrap();
+            let down = pre.export::<u32, u32>("down").unwrap();
             traps(pre.call((), &down, 1), TrapCode::StackOverflow);
         });
     }

@@ -63,7 +63,7 @@ fn serve(engine: &Engine) -> impl FnMut(usize) + use<> {
         })
         .unwrap();
     let pre = linker.instantiate_pre(&module(engine, TEXT)).unwrap();
-    let serve = pre.typed::<u32, u32>("serve").unwrap();
+    let serve = pre.export::<u32, u32>("serve").unwrap();
     let (memory, echo) = (pre.memory("memory").unwrap(), pre.bytes_func("echo").unwrap());
     move |requests| {
         for n in 0..requests as u32 {

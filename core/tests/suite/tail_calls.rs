@@ -76,7 +76,7 @@ fn ten_million_mutual_tail_calls_with_any_number_of_arguments_need_no_stack() {
         + "(elem declare func $h0 $h1 $h2 $h3 $h4 $h5))";
     let pre = pre(&small_stack(), text);
     for prefix in ["f", "g", "h"] {
-        let start = pre.typed::<u64, u64>(&format!("{prefix}0")).unwrap();
+        let start = pre.export::<u64, u64>(&format!("{prefix}0")).unwrap();
         let mut instance = pre.fresh(()).unwrap();
         // Every function cuts its list or pads it with indices, so the sum is that of the indices.
         for (i, &size) in sizes.iter().enumerate() {
@@ -153,7 +153,7 @@ fn a_caller_finds_its_own_values_after_calls_that_end_in_tail_calls() {
         args(30)
     );
     let pre = pre(&small_stack(), text);
-    let f = pre.typed::<(i64, i64, f64, i64), i64>("f").unwrap();
+    let f = pre.export::<(i64, i64, f64, i64), i64>("f").unwrap();
     // 26 from $grow, 28 - 3 from the others.
     assert_eq!(pre.call((), &f, (1000, 100, 7.0, 5)).unwrap(), 26_000 + 2_500 + 25 + 7 + 5);
 }
@@ -297,8 +297,8 @@ fn traps_errors_and_panics_in_tail_called_functions_reach_the_caller() {
         })
         .unwrap();
     let pre = linker.instantiate_pre(&module(&engine, ENDS)).unwrap();
-    let [go, deep] = ["go", "deep"].map(|name| pre.typed::<i32, i32>(name).unwrap());
-    let fine = pre.typed::<(), i32>("fine").unwrap();
+    let [go, deep] = ["go", "deep"].map(|name| pre.export::<i32, i32>(name).unwrap());
+    let fine = pre.export::<(), i32>("fine").unwrap();
     for (func, added) in [(&go, 0), (&deep, 100)] {
         for _ in 0..2 {
             let mut instance = pre.fresh(()).unwrap();

@@ -39,7 +39,7 @@ fn check(result: instar::Result<i32>, seed: i32) {
 fn eight_threads_create_call_and_drop_instances_of_one_pre() {
     let engine = paranoid();
     let pre = pre(&engine, WORK);
-    let work = pre.typed::<i32, i32>("work").unwrap();
+    let work = pre.export::<i32, i32>("work").unwrap();
     std::thread::scope(|scope| {
         for thread in 0..8 {
             let (pre, work) = (&pre, &work);
@@ -60,7 +60,7 @@ fn eight_threads_create_call_and_drop_instances_of_one_pre() {
 fn an_instance_moves_from_thread_to_thread() {
     let engine = paranoid();
     let pre = pre(&engine, WORK);
-    let work = pre.typed::<i32, i32>("work").unwrap();
+    let work = pre.export::<i32, i32>("work").unwrap();
     for seed in 1..60 {
         let mut instance = pre.fresh(()).unwrap();
         let result = std::thread::scope(|scope| scope.spawn(|| instance.call(&work, seed)).join().unwrap());
@@ -95,7 +95,7 @@ fn engine_module_linker_and_pre_may_go_while_instances_live_on_other_threads() {
     for round in 0..10 {
         let engine = paranoid();
         let pre = pre(&engine, WORK);
-        let work = pre.typed::<i32, i32>("work").unwrap();
+        let work = pre.export::<i32, i32>("work").unwrap();
         let (ready, is_ready) = mpsc::channel();
         let mut starts = Vec::new();
         let threads: Vec<_> = (0..4)
@@ -133,7 +133,7 @@ fn a_pre_dropped_on_one_thread_while_others_create_and_drop_instances_is_clean()
             .map(|thread| {
                 let pre = pre.clone();
                 std::thread::spawn(move || {
-                    let work = pre.typed::<i32, i32>("work").unwrap();
+                    let work = pre.export::<i32, i32>("work").unwrap();
                     let kept: Vec<OwnedInstance<()>> = (0..3).map(|_| pre.fresh(()).unwrap()).collect();
                     for i in 0..5 {
                         check(pre.call((), &work, thread + i * 10 + 1), thread + i * 10 + 1);
@@ -162,7 +162,7 @@ fn modules_are_compiled_on_many_threads_at_once() {
                     let number = thread * 100 + i;
                     let text = format!("(module (func (export \"f\") (result i32) (i32.const {number})))");
                     let pre = pre(engine, text);
-                    let f = pre.typed::<(), i32>("f").unwrap();
+                    let f = pre.export::<(), i32>("f").unwrap();
                     assert_eq!(pre.call((), &f, ()).unwrap(), number);
                 }
             });
@@ -176,7 +176,7 @@ fn traps_are_found_while_other_threads_load_and_drop_code() {
         config.cranelift_debug_verifier(false);
     });
     let trapping = pre(&engine, WORK);
-    let work = trapping.typed::<i32, i32>("work").unwrap();
+    let work = trapping.export::<i32, i32>("work").unwrap();
     let done = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..2 {
@@ -204,7 +204,7 @@ fn threads_that_come_and_go_leave_no_slot_behind_that_others_cannot_use() {
         config.max_instances(4);
     });
     let pre = pre(&engine, WORK);
-    let work = pre.typed::<i32, i32>("work").unwrap();
+    let work = pre.export::<i32, i32>("work").unwrap();
     for round in 0..50 {
         std::thread::scope(|scope| {
             for thread in 0..4 {
@@ -237,7 +237,7 @@ fn more_threads_than_instances_get_an_instance_or_a_clear_error() {
                     match pre.fresh(()) {
                         Ok(mut instance) => {
                             good.fetch_add(1, Ordering::Relaxed);
-                            check(instance.call(&pre.typed("work").unwrap(), seed), seed);
+                            check(instance.call(&pre.export("work").unwrap(), seed), seed);
                         }
                         Err(error) => {
                             refused.fetch_add(1, Ordering::Relaxed);
@@ -256,7 +256,7 @@ fn more_threads_than_instances_get_an_instance_or_a_clear_error() {
 fn a_host_function_may_use_other_instances_and_threads() {
     let engine = paranoid();
     let inner = pre(&engine, WORK);
-    let work = inner.typed::<i32, i32>("work").unwrap();
+    let work = inner.export::<i32, i32>("work").unwrap();
     let mut linker = Linker::<Arc<AtomicUsize>>::new(&engine);
     linker
         .func_wrap("h", "spawn", move |caller: Caller<'_, Arc<AtomicUsize>>, n: i32| {
@@ -275,7 +275,7 @@ fn a_host_function_may_use_other_instances_and_threads() {
     let text = r#"(module (import "h" "spawn" (func $s (param i32))) (memory 1)
       (func (export "go") (param i32) (i32.store (i32.const 5) (i32.const 1)) (call $s (local.get 0))))"#;
     let pre = linker.instantiate_pre(&module(&engine, text)).unwrap();
-    let go = pre.typed::<i32, ()>("go").unwrap();
+    let go = pre.export::<i32, ()>("go").unwrap();
     let count = Arc::new(AtomicUsize::new(0));
     std::thread::scope(|scope| {
         for _ in 0..3 {

@@ -104,14 +104,14 @@ fn has_parameter(pre: &InstancePre<()>, name: &str) -> bool {
 #[test]
 fn every_trap_has_its_code_through_a_typed_call_and_the_instance_goes_on() {
     let pre = pre(&paranoid(), TRAPS);
-    let fine = pre.typed::<(), i32>("fine").unwrap();
+    let fine = pre.export::<(), i32>("fine").unwrap();
     let mut instance = pre.fresh(()).unwrap();
     let mut calls = 0;
     for (name, code) in expected() {
         for _ in 0..3 {
             let result = match has_parameter(&pre, name) {
-                true => instance.call(&pre.typed::<i32, ()>(name).unwrap(), 0),
-                false => instance.call(&pre.typed::<(), ()>(name).unwrap(), ()),
+                true => instance.call(&pre.export::<i32, ()>(name).unwrap(), 0),
+                false => instance.call(&pre.export::<(), ()>(name).unwrap(), ()),
             };
             traps(result, code);
             calls += 1;
@@ -123,7 +123,7 @@ fn every_trap_has_its_code_through_a_typed_call_and_the_instance_goes_on() {
 #[test]
 fn every_trap_has_its_code_in_a_fresh_instance_and_the_engine_goes_on() {
     let pre = pre(&paranoid(), TRAPS);
-    let fine = pre.typed::<(), i32>("fine").unwrap();
+    let fine = pre.export::<(), i32>("fine").unwrap();
     for (name, code) in expected() {
         let mut slots = [0];
         traps(pre.call_raw((), &pre.func(name).unwrap(), &mut slots), code);
@@ -158,7 +158,7 @@ fn every_trap_has_its_code_through_untyped_and_typed_functions_of_a_store() {
 fn every_trap_has_its_code_in_every_mode() {
     for mode in kit::MODES {
         let pre = pre(&mode.engine(), TRAPS);
-        let fine = pre.typed::<(), i32>("fine").unwrap();
+        let fine = pre.export::<(), i32>("fine").unwrap();
         let mut instance = pre.fresh(()).unwrap();
         let mut calls = 0;
         for (name, code) in expected() {
@@ -270,7 +270,7 @@ fn without_signals_no_instruction_faults_and_no_handler_is_installed() {
             }
             let nested = nested(&engine, true);
             for (i, (_, code)) in expected().into_iter().enumerate() {
-                traps(nested.call((), &nested.typed::<u32, u32>("outer").unwrap(), i as u32), code);
+                traps(nested.call((), &nested.export::<u32, u32>("outer").unwrap(), i as u32), code);
             }
         }
         for signal in signals {
@@ -299,7 +299,7 @@ fn large_frames_overflow_cleanly_without_signals() {
                   {loads} (drop (call $f (local.get 1) (local.get 0))) {uses} drop (i64.sub (local.get 0) (local.get 1))))"#
             );
             let pre = pre(&engine, &text);
-            let recursion = pre.typed::<(u64, u64), u64>("f").unwrap();
+            let recursion = pre.export::<(u64, u64), u64>("f").unwrap();
             for _ in 0..3 {
                 traps(pre.call((), &recursion, (1, 2)), TrapCode::StackOverflow);
             }
@@ -310,7 +310,7 @@ fn large_frames_overflow_cleanly_without_signals() {
                 }),
                 once,
             );
-            let once = pre.typed::<(u64, u64), u64>("f").unwrap();
+            let once = pre.export::<(u64, u64), u64>("f").unwrap();
             let run = move || pre.call((), &once, (9, 4)).unwrap();
             let result = std::thread::Builder::new().stack_size(8 << 20).spawn(run).unwrap().join().unwrap();
             assert_eq!(result, 5, "{values} values");
@@ -321,10 +321,10 @@ fn large_frames_overflow_cleanly_without_signals() {
 #[test]
 fn traps_say_what_the_specification_says() {
     let pre = pre(&paranoid(), TRAPS);
-    let error = pre.call((), &pre.typed::<(), ()>("unreachable").unwrap(), ()).unwrap_err();
+    let error = pre.call((), &pre.export::<(), ()>("unreachable").unwrap(), ()).unwrap_err();
     assert_eq!(error.to_string(), "wasm trap: unreachable");
     assert_eq!(error.message(), "unreachable");
-    let error = pre.call((), &pre.typed::<(), ()>("load").unwrap(), ()).unwrap_err();
+    let error = pre.call((), &pre.export::<(), ()>("load").unwrap(), ()).unwrap_err();
     assert_eq!(error.message(), "out of bounds memory access");
 }
 
@@ -356,7 +356,7 @@ fn nested(engine: &Engine, pass_on: bool) -> InstancePre<()> {
 #[test]
 fn a_trap_in_the_inner_of_two_nested_calls_ends_at_the_host_function_between_them() {
     let pre = nested(&paranoid(), false);
-    let outer = pre.typed::<u32, u32>("outer").unwrap();
+    let outer = pre.export::<u32, u32>("outer").unwrap();
     let mut instance = pre.fresh(()).unwrap();
     for (i, (name, code)) in expected().into_iter().enumerate() {
         assert_eq!(instance.call(&outer, i as u32).unwrap(), 7000 + code.code(), "{name}");
@@ -367,8 +367,8 @@ fn a_trap_in_the_inner_of_two_nested_calls_ends_at_the_host_function_between_the
 #[test]
 fn a_trap_that_the_host_function_passes_on_traps_the_outer_call_too() {
     let pre = nested(&paranoid(), true);
-    let outer = pre.typed::<u32, u32>("outer").unwrap();
-    let fine = pre.typed::<(), i32>("fine").unwrap();
+    let outer = pre.export::<u32, u32>("outer").unwrap();
+    let fine = pre.export::<(), i32>("fine").unwrap();
     let mut instance = pre.fresh(()).unwrap();
     for (i, (_, code)) in expected().into_iter().enumerate() {
         traps(instance.call(&outer, i as u32), code);
@@ -388,7 +388,7 @@ fn a_host_function_can_trap_with_any_code() {
     let text =
         r#"(module (import "h" "trap" (func $t (param i32))) (func (export "f") (param i32) (call $t (local.get 0))))"#;
     let pre = linker.instantiate_pre(&module(&engine, text)).unwrap();
-    let f = pre.typed::<u32, ()>("f").unwrap();
+    let f = pre.export::<u32, ()>("f").unwrap();
     for &code in TrapCode::ALL {
         traps(pre.call((), &f, code.code()), code);
     }
@@ -403,7 +403,7 @@ fn a_trap_in_start_is_the_error_of_the_instantiation() {
         &engine,
         "(module (memory 1) (func $s (i32.store (i32.const 65533) (i32.const 1))) (start $s) (func (export \"f\")))",
     );
-    let f = failing.typed::<(), ()>("f").unwrap();
+    let f = failing.export::<(), ()>("f").unwrap();
     for _ in 0..10 {
         traps(failing.fresh(()).map(drop), TrapCode::MemoryOutOfBounds);
         traps(failing.call((), &f, ()), TrapCode::MemoryOutOfBounds);
@@ -451,7 +451,7 @@ fn a_trap_in_a_function_with_many_frames_and_values_on_the_stack_is_clean() {
               (i64.const 0) {sums}))"#
         ),
     );
-    let f = pre.typed::<u32, i64>("f").unwrap();
+    let f = pre.export::<u32, i64>("f").unwrap();
     let mut instance = pre.fresh(()).unwrap();
     for depth in [0, 1, 10, 100] {
         traps(instance.call(&f, depth), TrapCode::Unreachable);
@@ -492,5 +492,5 @@ fn wrong_values_are_type_errors_before_anything_runs() {
     let mut owned = pre.fresh(()).unwrap();
     fails(owned.call_raw(&pre.func("f").unwrap(), &mut [0]), ErrorKind::Type);
     fails(owned.call_raw(&pre.func("r").unwrap(), &mut [0]), ErrorKind::Type);
-    fails(pre.typed::<(), ()>("n"), ErrorKind::MissingExport);
+    fails(pre.export::<(), ()>("n"), ErrorKind::MissingExport);
 }

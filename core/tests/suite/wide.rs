@@ -66,10 +66,10 @@ fn words(low: u128, high: u128) -> (u64, u64, u64, u64) {
 
 fn check(pre: &InstancePre<()>, numbers: impl Iterator<Item = [u64; 4]>) {
     type Four = (u64, u64, u64, u64);
-    let [add, sub] = ["add", "sub"].map(|n| pre.typed::<Four, (u64, u64)>(n).unwrap());
-    let mul256 = pre.typed::<Four, Four>("mul256").unwrap();
+    let [add, sub] = ["add", "sub"].map(|n| pre.export::<Four, (u64, u64)>(n).unwrap());
+    let mul256 = pre.export::<Four, Four>("mul256").unwrap();
     let [mul_s, mul_u, carry, borrow, sign] =
-        ["mul_s", "mul_u", "carry", "borrow", "sign"].map(|n| pre.typed::<(u64, u64), (u64, u64)>(n).unwrap());
+        ["mul_s", "mul_u", "carry", "borrow", "sign"].map(|n| pre.export::<(u64, u64), (u64, u64)>(n).unwrap());
     let mut instance = pre.fresh(()).unwrap();
     for [a, b, c, d] in numbers {
         let (left, right) = (join(a, b), join(c, d));
@@ -122,7 +122,7 @@ fn results_are_those_of_128_bit_integers() {
 #[test]
 fn halves_live_across_loops() {
     let pre = pre(&wide(|_| {}), MODULE);
-    let fib = pre.typed::<u32, (u64, u64)>("fib").unwrap();
+    let fib = pre.export::<u32, (u64, u64)>("fib").unwrap();
     let mut instance = pre.fresh(()).unwrap();
     let (mut a, mut b) = (0u128, 1u128);
     for n in 0..400 {

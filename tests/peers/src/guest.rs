@@ -6,7 +6,7 @@ use crate::stubs::{self, Exit, Host};
 /// Choices that change the code that a runtime makes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Side {
-    /// Instar as it is by default: stores to memory are marked.
+    /// Instar with stores to memory that are marked.
     Instar,
     /// Instar with plain stores.
     InstarPlain,
@@ -69,9 +69,7 @@ pub mod instar_guest {
 
     pub fn engine(marked: bool) -> AnyResult<Engine> {
         let mut config = Config::new();
-        if !marked {
-            config.dirty_tracking(instar::DirtyTracking::Off);
-        }
+        config.dirty_tracking(if marked { instar::DirtyTracking::Lines } else { instar::DirtyTracking::Off });
         Ok(Engine::new(&config)?)
     }
 

@@ -31,7 +31,7 @@ pub fn prepare(case: &Case, wasm: &[u8], mode: &Mode) -> AnyResult<Option<Side>>
 
 fn exports(case: &Case, engine: &Engine, module: &Module) -> AnyResult<Side> {
     let pre = linker(engine)?.instantiate_pre(module)?;
-    let run = pre.typed::<(i32, i32), i32>("run")?;
+    let run = pre.export::<(i32, i32), i32>("run")?;
     let keep = {
         let (pre, run, params) = (pre.clone(), run.clone(), case.operation.params);
         move || -> AnyResult<Box<dyn std::any::Any>> {
@@ -123,11 +123,11 @@ impl Exports {
     fn new(case: &Case, pre: &InstancePre<Host>) -> AnyResult<Self> {
         Ok(match case.module {
             Source::Sqlite => Exports::Sqlite {
-                steps: [pre.typed("open")?, pre.typed("create")?, pre.typed("close")?],
-                insert: pre.typed("insert")?,
-                select: pre.typed("select")?,
+                steps: [pre.export("open")?, pre.export("create")?, pre.export("close")?],
+                insert: pre.export("insert")?,
+                select: pre.export("select")?,
             },
-            _ => Exports::Lua { alloc: pre.typed("alloc")?, run: pre.typed("run")?, memory: pre.memory("memory")? },
+            _ => Exports::Lua { alloc: pre.export("alloc")?, run: pre.export("run")?, memory: pre.memory("memory")? },
         })
     }
 

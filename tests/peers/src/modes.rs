@@ -1,6 +1,8 @@
 //! The tracking modes of Instar that are measured.
 
-use instar::{Config, DirtyTracking, Engine, ErrorKind};
+use std::sync::OnceLock;
+
+use instar::{Config, DirtyTracking, Engine, ErrorKind, Module};
 
 use crate::AnyResult;
 
@@ -16,6 +18,8 @@ pub struct Mode {
 /// All of them. A mode that an engine refuses on this machine is shown as "–".
 pub const MODES: &[Mode] = &[
     Mode { name: "Lines", tracking: DirtyTracking::Lines, marks: true },
+    Mode { name: "Touched", tracking: DirtyTracking::Touched, marks: false },
+    Mode { name: "Pages", tracking: DirtyTracking::Pages, marks: false },
     Mode { name: PLAIN, tracking: DirtyTracking::Off, marks: false },
 ];
 
@@ -36,7 +40,9 @@ impl Mode {
 
     /// Whether an engine without a knob turned works in this mode.
     pub fn is_default(&self) -> bool {
-        self.tracking == DirtyTracking::default()
+        static DEFAULT: OnceLock<DirtyTracking> = OnceLock::new();
+        let default = || Module::new(&Engine::default(), "(module)").expect("an empty module").dirty_tracking();
+        self.tracking == *DEFAULT.get_or_init(default)
     }
 
     pub fn named(name: &str) -> Option<&'static Mode> {

@@ -17,11 +17,11 @@ pub struct Mode {
     again: bool,
 }
 
-/// Both kinds of bounds, with slots and without. The two without also cover plain stores, code that was compiled in a
+/// Every way of tracking with slots, both kinds of bounds, with slots and without. Among them are code that was compiled in a
 /// hurry, and relaxed vectors that do not depend on the processor.
 pub const MODES: &[Mode] = &[
     Mode {
-        name: "virtual memory, pooled",
+        name: "virtual memory, pooled, lines",
         signals: true,
         allocation: InstanceAllocationStrategy::Pooling,
         tracking: DirtyTracking::Lines,
@@ -29,10 +29,34 @@ pub const MODES: &[Mode] = &[
         again: true,
     },
     Mode {
-        name: "explicit bounds, pooled",
+        name: "explicit bounds, pooled, lines",
         signals: false,
         allocation: InstanceAllocationStrategy::Pooling,
         tracking: DirtyTracking::Lines,
+        opt_level: OptLevel::Speed,
+        again: true,
+    },
+    Mode {
+        name: "virtual memory, pooled, touched",
+        signals: true,
+        allocation: InstanceAllocationStrategy::Pooling,
+        tracking: DirtyTracking::Touched,
+        opt_level: OptLevel::Speed,
+        again: true,
+    },
+    Mode {
+        name: "explicit bounds, pooled, pages",
+        signals: false,
+        allocation: InstanceAllocationStrategy::Pooling,
+        tracking: DirtyTracking::Pages,
+        opt_level: OptLevel::Speed,
+        again: true,
+    },
+    Mode {
+        name: "virtual memory, pooled, off",
+        signals: true,
+        allocation: InstanceAllocationStrategy::Pooling,
+        tracking: DirtyTracking::Off,
         opt_level: OptLevel::Speed,
         again: true,
     },
@@ -40,7 +64,7 @@ pub const MODES: &[Mode] = &[
         name: "virtual memory, on demand",
         signals: true,
         allocation: InstanceAllocationStrategy::OnDemand,
-        tracking: DirtyTracking::Off,
+        tracking: DirtyTracking::Auto,
         opt_level: OptLevel::None,
         again: false,
     },
@@ -48,7 +72,7 @@ pub const MODES: &[Mode] = &[
         name: "explicit bounds, on demand",
         signals: false,
         allocation: InstanceAllocationStrategy::OnDemand,
-        tracking: DirtyTracking::Off,
+        tracking: DirtyTracking::Auto,
         opt_level: OptLevel::Speed,
         again: false,
     },

@@ -91,7 +91,7 @@ impl Translator<'_, '_> {
     pub(super) fn mark(&mut self, memarg: &MemArg, index: Value, at: HeapAddress, size: u32) {
         let (memory, size) = (memarg.memory, u64::from(size));
         let map = self.memory_plan(memory).map;
-        if map == DirtyMap::None {
+        if map == DirtyMap::None || !self.module.tunables.dirty_tracking.marks() {
             return;
         }
         let (key, offset) = match constant(&self.builder.func.dfg, index) {

@@ -275,7 +275,7 @@ fn the_host_has_stack_left_wherever_a_guest_calls_it() {
             let mut linker = Linker::new(&engine);
             wasi::add_to_linker(&mut linker, |context| context).unwrap();
             let pre = linker.instantiate_pre(&module(&engine, text)).unwrap();
-            let f = pre.typed::<(), ()>("f").unwrap();
+            let f = pre.export::<(), ()>("f").unwrap();
             crate::kit::traps(pre.call(template, &f, ()), instar::TrapCode::StackOverflow);
         });
         thread.unwrap().join().unwrap();

@@ -193,7 +193,7 @@ fn a_module_without_memory_can_be_linked_and_run() {
                  (func (export "f") (result i32) (call $random (i32.const 0) (i32.const 8))))"#,
         ))
         .unwrap();
-    let f = pre.typed::<(), u32>("f").unwrap();
+    let f = pre.export::<(), u32>("f").unwrap();
     assert_eq!(pre.call(WasiCtxBuilder::new().build(), &f, ()).unwrap(), FAULT);
 }
 
@@ -216,7 +216,7 @@ fn the_context_may_lie_anywhere_in_the_host_data() {
                    (drop (call $sizes (i32.const 0) (i32.const 4))) (i32.load (i32.const 0))))"#,
         ))
         .unwrap();
-    let f = pre.typed::<(), u32>("f").unwrap();
+    let f = pre.export::<(), u32>("f").unwrap();
     let wasi = WasiCtxBuilder::new().args(["a", "b"]).build();
     let mut instance = pre.fresh(Data { requests: 7, wasi }).unwrap();
     assert_eq!(instance.call(&f, ()).unwrap(), 2);

@@ -266,7 +266,7 @@ impl<'a> Runner<'a> {
         let func = pre.func(&call.field)?;
         if call.args.iter().any(|arg| arg.ty == "text") {
             // Rust has no call with a text: another wrong signature stands for it.
-            return match pre.typed::<(i64, f32, i64), f32>(&call.field) {
+            return match pre.export::<(i64, f32, i64), f32>(&call.field) {
                 Ok(_) => mismatch("a wrong signature was accepted"),
                 Err(error) => Err(error.into()),
             };

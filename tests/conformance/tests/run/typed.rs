@@ -50,7 +50,7 @@ macro_rules! signatures {
                     let mut slots = slots.iter().copied();
                     $(let $pv = <$p as Number>::from_slot(slots.next().expect("one slot per parameter"));)*
                     let _ = slots.next();
-                    let token = match pre.typed::<($($p,)*), ($($r,)*)>(field) {
+                    let token = match pre.export::<($($p,)*), ($($r,)*)>(field) {
                         Ok(token) => token,
                         Err(error) => return Some(Err(error)),
                     };
