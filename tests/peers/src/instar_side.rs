@@ -116,14 +116,14 @@ fn linker(engine: &Engine) -> AnyResult<Linker<HostData>> {
 /// A program's exports, as far as a [request](requests) needs them.
 enum Exports {
     Lua { alloc: TypedExport<u32, u32>, run: TypedExport<(u32, u32), u64>, memory: ExportMemory },
-    Sqlite { steps: [TypedExport<(), i32>; 3], insert: TypedExport<u32, i32>, select: TypedExport<u32, i64> },
+    Sqlite { steps: [TypedExport<(), i32>; 4], insert: TypedExport<u32, i32>, select: TypedExport<u32, i64> },
 }
 
 impl Exports {
     fn new(case: &Case, pre: &InstancePre<Host>) -> AnyResult<Self> {
         Ok(match case.module {
             Source::Sqlite => Exports::Sqlite {
-                steps: [pre.export("open")?, pre.export("create")?, pre.export("close")?],
+                steps: [pre.export("open")?, pre.export("create")?, pre.export("close")?, pre.export("shut_down")?],
                 insert: pre.export("insert")?,
                 select: pre.export("select")?,
             },
@@ -146,11 +146,11 @@ impl Exports {
                 instance.memory_read(memory, u64::from(start), &mut text[..len])?;
                 Ok(requests::number(&text[..len]))
             }
-            Exports::Sqlite { steps: [open, create, close], insert, select } => {
+            Exports::Sqlite { steps: [open, create, close, shut_down], insert, select } => {
                 let mut codes = instance.call(open, ())? | instance.call(create, ())?;
                 codes |= instance.call(insert, requests::ROWS)?;
                 let rows = instance.call(select, requests::ROWS)?;
-                codes |= instance.call(close, ())?;
+                codes |= instance.call(close, ())? | instance.call(shut_down, ())?;
                 assert_eq!(codes, 0, "SQLite's calls succeed");
                 Ok(rows as u32)
             }

@@ -3,6 +3,7 @@
 //! ```text
 //! bench-core                          every case; a table, and target/bench/core.json
 //! bench-core --only TEXT              cases whose name contains TEXT; writes no file
+//! bench-core --only TEXT --update     and puts their figures into core.json, instead of those that are there
 //! bench-core --quick                  only times: no single operations, faults, system calls, sizes
 //! bench-core --repetitions N          samples a figure (default 15, at least 9)
 //! bench-core --loop SIDE TEXT SECONDS one side of one case again and again, for `perf record`; SIDE: default, best, a tracking
@@ -60,6 +61,7 @@ type AnyResult<T> = Result<T, Box<dyn std::error::Error>>;
 struct Request {
     only: Option<String>,
     extent: Extent,
+    update: bool,
     work: Asked,
 }
 
@@ -82,14 +84,16 @@ enum Asked {
 }
 
 fn request() -> AnyResult<Request> {
-    const USAGE: &str = "usage: bench-core [--only TEXT] [--quick] [--repetitions N] [--loop [live] SIDE TEXT SECONDS]";
+    const USAGE: &str =
+        "usage: bench-core [--only TEXT [--update]] [--quick] [--repetitions N] [--loop [live] SIDE TEXT SECONDS]";
     let extent = Extent { repetitions: 15, quick: false };
-    let mut request = Request { only: None, extent, work: Asked::Compare };
+    let mut request = Request { only: None, extent, update: false, work: Asked::Compare };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut next = || arguments.next().ok_or(USAGE);
         match argument.as_str() {
             "--only" => request.only = Some(next()?),
+            "--update" => request.update = true,
             "--quick" => request.extent.quick = true,
             "--repetitions" => request.extent.repetitions = next()?.parse::<usize>()?.max(9),
             "--loop" => {
@@ -139,9 +143,9 @@ fn main() -> AnyResult<()> {
         return Err(format!("no case contains {:?}", only.unwrap_or_default()).into());
     }
     println!("\n{} s in all", start.elapsed().as_secs());
-    if only.is_none() {
+    if only.is_none() || request.update {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/bench/core.json");
-        report::write_json(&entries, &path)?;
+        report::write_json(&entries, &path, request.update)?;
     }
     Ok(())
 }

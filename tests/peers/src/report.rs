@@ -1,6 +1,5 @@
 //! The lines for readers and the JSON for `tests/bench/merge.py`.
 
-use std::fmt::Write;
 use std::path::Path;
 
 use crate::measure::Samples;
@@ -163,15 +162,49 @@ impl Entry {
     }
 }
 
-/// Writes all entries to a file.
-pub fn write_json(entries: &[Entry], path: &Path) -> AnyResult<()> {
-    let mut text = String::from("[\n");
-    for (i, entry) in entries.iter().enumerate() {
-        writeln!(text, "  {}{}", entry.json(), if i + 1 < entries.len() { "," } else { "" })?;
+/// Writes all entries to a file. With `update`, those that are in the file already and were not measured now are kept.
+pub fn write_json(entries: &[Entry], path: &Path, update: bool) -> AnyResult<()> {
+    let mut lines: Vec<String> = entries.iter().map(Entry::json).collect();
+    if update && path.exists() {
+        lines = updated(&std::fs::read_to_string(path)?, lines);
     }
-    text.push_str("]\n");
     std::fs::create_dir_all(path.parent().ok_or("the report has no folder")?)?;
-    std::fs::write(path, text)?;
+    std::fs::write(path, format!("[\n  {}\n]\n", lines.join(",\n  ")))?;
     println!("\nwritten to {}", path.canonicalize()?.display());
     Ok(())
+}
+
+/// The entries of a report, a line each, with those of `lines` in their places; what the report lacks comes last.
+fn updated(report: &str, mut lines: Vec<String>) -> Vec<String> {
+    // All that comes before the figures, and the peer.
+    fn key(line: &str) -> Option<(&str, &str)> {
+        let (_, peer) = line.split_once("\"peer_name\"")?;
+        Some((line.split_once("\"guest\"")?.0, peer.split_once("\"peer_version\"")?.0))
+    }
+    let mut result: Vec<String> = Vec::new();
+    for old in report.lines().map(|line| line.trim().trim_end_matches(',')).filter(|line| line.starts_with('{')) {
+        let new = lines.iter().position(|line| key(line) == key(old));
+        result.push(new.map_or_else(|| old.to_string(), |place| lines.remove(place)));
+    }
+    result.extend(lines);
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(case: &str, ns: f64, threads: u32) -> Entry {
+        let samples = Samples::new(vec![ns]);
+        Entry { threads, ..Entry::new(Group::Fresh, case.to_string(), samples.clone(), samples, "Wasmtime", "ns") }
+    }
+
+    #[test]
+    fn an_update_takes_the_place_of_what_was_measured_again() {
+        let old = [entry("a", 1.0, 1), entry("a", 2.0, 2), entry("b", 3.0, 1)].map(|e| e.json());
+        let report = format!("[\n  {}\n]\n", old.join(",\n  "));
+        let new = [entry("a", 4.0, 2), entry("c", 5.0, 1)].map(|e| e.json());
+        let lines = updated(&report, new.to_vec());
+        assert_eq!(lines, [&old[0], &new[0], &old[2], &new[1]].map(String::clone));
+    }
 }

@@ -1,9 +1,10 @@
 //! What the programs of tests/guests are asked to do as plugins, and how an answer becomes a number.
 //!
 //! Lua: `alloc` room for the script, write it there, `run` it in a fresh Lua state, read what it printed. SQLite: `open` a
-//! database in memory, `create` a table with an index, `insert` 10 rows in a transaction, `select` each by its key, `close`.
-//! A live instance, which is what a fresh one is compared with, does the same again and again; only the room for the script
-//! it has already, as Lua's guest has no way to give it back.
+//! database in memory, `create` a table with an index, `insert` 10 rows in a transaction, `select` each by its key, `close`,
+//! `shut_down`. A live instance, which is what a fresh one is compared with, does the same again and again: each time Lua and
+//! SQLite start anew, and only the memory that their allocator has got stays. The room for the script it has already, as Lua's
+//! guest has no way to give it back.
 
 pub const SCRIPT: &str = include_str!("request.lua");
 pub const ROWS: u32 = 10;

@@ -154,7 +154,7 @@ fn linker(engine: &Engine) -> AnyResult<Linker<HostData>> {
 /// A program's exports, as far as a [request](requests) needs them.
 enum Exports {
     Lua { alloc: ModuleExport, run: ModuleExport, memory: ModuleExport },
-    Sqlite { steps: [ModuleExport; 3], insert: ModuleExport, select: ModuleExport },
+    Sqlite { steps: [ModuleExport; 4], insert: ModuleExport, select: ModuleExport },
 }
 
 impl Exports {
@@ -165,13 +165,13 @@ impl Exports {
         let export = |name: &str| module.get_export_index(name).ok_or_else(|| format!("no export `{name}`"));
         Ok(match case.module {
             Source::Sqlite => {
-                for step in ["open", "create", "close"] {
+                for step in ["open", "create", "close", "shut_down"] {
                     instance.get_typed_func::<(), i32>(&mut *store, step)?;
                 }
                 instance.get_typed_func::<u32, i32>(&mut *store, "insert")?;
                 instance.get_typed_func::<u32, i64>(&mut *store, "select")?;
                 Exports::Sqlite {
-                    steps: [export("open")?, export("create")?, export("close")?],
+                    steps: [export("open")?, export("create")?, export("close")?, export("shut_down")?],
                     insert: export("insert")?,
                     select: export("select")?,
                 }
@@ -206,11 +206,12 @@ impl Exports {
                 Ok(requests::number(&text[..len]))
             }
             Exports::Sqlite { steps, insert, select } => {
-                let [open, create, close] = steps.each_ref().map(|step| func::<_, (), i32>(store, instance, step));
+                let [open, create, close, shut_down] =
+                    steps.each_ref().map(|step| func::<_, (), i32>(store, instance, step));
                 let mut codes = open.call(&mut *store, ())? | create.call(&mut *store, ())?;
                 codes |= func::<_, u32, i32>(store, instance, insert).call(&mut *store, requests::ROWS)?;
                 let rows = func::<_, u32, i64>(store, instance, select).call(&mut *store, requests::ROWS)?;
-                codes |= close.call(&mut *store, ())?;
+                codes |= close.call(&mut *store, ())? | shut_down.call(&mut *store, ())?;
                 assert_eq!(codes, 0, "SQLite's calls succeed");
                 Ok(rows as u32)
             }
