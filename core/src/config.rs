@@ -309,10 +309,20 @@ pub struct Config {
     max_instances: usize,
     max_memory_pages: u64,
     max_table_elements: u64,
+    images: Images,
     seal_artifacts: bool,
+    background_reset: Option<usize>,
     paranoid: bool,
     wasm_backtrace: bool,
     profiler: ProfilingStrategy,
+}
+
+/// Where images of memories come from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Images {
+    pub cow: bool,
+    pub force_memfd: bool,
+    pub dense_bytes: u64,
 }
 
 impl Default for Config {
@@ -324,7 +334,9 @@ impl Default for Config {
             max_instances: 10_000,
             max_memory_pages: 65_536,
             max_table_elements: 1_000_000,
+            images: Images { cow: true, force_memfd: false, dense_bytes: 64 << 10 },
             seal_artifacts: false,
+            background_reset: None,
             paranoid: false,
             wasm_backtrace: true,
             profiler: ProfilingStrategy::None,
@@ -380,6 +392,44 @@ impl Config {
     /// [`ModuleOptions`](crate::ModuleOptions) can have another one, and precompiled modules keep theirs.
     pub fn dirty_tracking(&mut self, tracking: DirtyTracking) -> &mut Self {
         self.tunables.dirty_tracking = tracking;
+        self
+    }
+
+    /// Reset slots whose memories have more than this many bytes to restore or discard on a thread of the engine, so that
+    /// whoever drops an instance with a big heap does not wait for it. Default `None`: all are reset by whoever drops them.
+    ///
+    /// How much was written is counted with [`DirtyTracking::Lines`] and [`DirtyTracking::Pages`]; with others, all bytes of
+    /// the memories count. Host data is always dropped by whoever drops the instance. Up to 8 slots wait for the thread;
+    /// beyond them, or when it cannot be started, slots are reset at once. A slot counts as alive until it is reset, but an
+    /// instantiation that finds the engine full resets it by itself. The thread starts with the first such slot and ends
+    /// with the engine; a forked child starts its own, and loses a slot that was being reset when it was forked.
+    pub fn background_reset(&mut self, threshold_bytes: Option<usize>) -> &mut Self {
+        self.background_reset = threshold_bytes;
+        self
+    }
+}
+
+/// Images: where the initial contents of memories come from.
+impl Config {
+    /// Map the initial contents of memories copy-on-write, so that slots share what they do not write. Default on. Without
+    /// it each slot gets a copy when it is made. What instances start with is the same.
+    pub fn memory_init_cow(&mut self, on: bool) -> &mut Self {
+        self.images.cow = on;
+        self
+    }
+
+    /// Map images from memory (a sealed `memfd`), even if the module was loaded from a file that they could be mapped from: so
+    /// no page of an image is ever read from disk. It costs a copy of the image. Default off.
+    pub fn force_memory_init_memfd(&mut self, on: bool) -> &mut Self {
+        self.images.force_memfd = on;
+        self
+    }
+
+    /// Up to this size in bytes, a memory's image goes into the artifact as it is, however much of it are zeroes. Beyond, only
+    /// if at least half of it is data; if not, the artifact has the segments, and a sparse image is made in memory when it is
+    /// first needed. Only pages between segments that lie close count: an image has up to 16 parts. Default 64 KiB.
+    pub fn memory_guaranteed_dense_image_size(&mut self, bytes: u64) -> &mut Self {
+        self.images.dense_bytes = bytes;
         self
     }
 }
@@ -556,12 +606,20 @@ impl Config {
         self.allocation_strategy == InstanceAllocationStrategy::Pooling
     }
 
+    pub(crate) fn background_threshold(&self) -> Option<usize> {
+        self.background_reset
+    }
+
     pub(crate) fn table_limit_elements(&self) -> u64 {
         self.max_table_elements
     }
 
     pub(crate) fn seals_artifacts(&self) -> bool {
         self.seal_artifacts
+    }
+
+    pub(crate) fn images(&self) -> Images {
+        self.images
     }
 
     pub(crate) fn is_paranoid(&self) -> bool {

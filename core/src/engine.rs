@@ -14,14 +14,16 @@ use crate::artifact::plan::MemorySettings;
 use crate::artifact::write;
 #[cfg(feature = "compile")]
 use crate::compile::Compiler;
-use crate::config::{Config, Features};
+use crate::config::{Config, DirtyTracking, Features};
 use crate::error::Result;
-use crate::image::InstanceImage;
+use crate::image::{ImageSettings, ModuleImage};
 use crate::module::ModuleOptions;
+use crate::pool::background::Background;
 use crate::pool::cell::{CellSettings, StoreCell};
 use crate::pool::engine::EnginePool;
 use crate::profile;
 use crate::sys::mapped::{Bytes, Mapped};
+use crate::sys::pagemap;
 use crate::types::TypeRegistry;
 use crate::vm::instance::InstanceLimits;
 use crate::vm::module::VmModule;
@@ -46,11 +48,16 @@ struct Inner {
 /// A loaded module without its engine.
 pub(crate) struct Loaded {
     pub vm: Arc<VmModule>,
-    pub image: Arc<InstanceImage>,
+    pub image: Arc<ModuleImage>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+/// Checks that this system can track writes in this way.
+fn check_system(tracking: DirtyTracking) -> Result<()> {
+    if tracking == DirtyTracking::Pages { pagemap::check() } else { Ok(()) }
 }
 
 impl Default for Engine {
@@ -73,6 +80,7 @@ impl Engine {
     /// signal handlers, or the profiler's file cannot be written.
     pub fn new(config: &Config) -> Result<Self> {
         config.check()?;
+        check_system(config.tunables().dirty_tracking)?;
         if config.tunables().signals_based_traps {
             unwind::install()?;
         }
@@ -86,6 +94,7 @@ impl Engine {
         let tunables = config.tunables();
         let header = Header::new(&cpu, tunables.features.bits(), tunables.settings());
         let cells = CellSettings { max_wasm_stack: config.wasm_stack_bytes(), backtraces: config.takes_backtraces() };
+        let background = config.background_threshold().map(Background::new);
         Ok(Engine(Arc::new_cyclic(|owner: &Weak<Inner>| {
             let owner: Weak<dyn Any + Send + Sync> = owner.clone();
             Inner {
@@ -95,14 +104,20 @@ impl Engine {
                 header,
                 types: RwLock::default(),
                 synthetic: Mutex::default(),
-                pool: EnginePool::new(config.instance_limit(), cells, owner),
+                pool: EnginePool::new(config.instance_limit(), cells, background, owner),
             }
         })))
     }
 
-    /// Number of instances that are alive now.
+    /// Number of instances that are alive now, with those that are being [reset elsewhere](Config::background_reset).
     pub fn live_instances(&self) -> usize {
         self.0.pool.live()
+    }
+
+    /// Number of slots whose instance is gone and which wait to be reset by the engine's thread, or are being reset by it.
+    /// Always 0 without [`Config::background_reset`].
+    pub fn resetting_instances(&self) -> usize {
+        self.0.pool.resetting()
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -166,7 +181,8 @@ impl Engine {
     #[cfg(feature = "compile")]
     pub(crate) fn compile(&self, wasm: &[u8], options: &ModuleOptions) -> Result<Vec<u8>> {
         let tracking = options.tracking(self.config())?;
-        write::write(&self.0.compiler.compile(wasm, tracking)?, &self.0.header, tracking)
+        let compiled = self.0.compiler.compile(wasm, tracking)?;
+        write::write(&compiled, &self.0.header, tracking, self.0.config.images().dense_bytes)
     }
 
     /// A build without a compiler compiles nothing.
@@ -209,7 +225,7 @@ impl Engine {
 
     /// Something to be hashed: engines for which it is equal make and load the same artifacts. For keys of caches.
     pub fn precompile_compatibility_hash(&self) -> impl Hash + '_ {
-        (FORMAT, &self.0.header)
+        (FORMAT, self.0.config.images().dense_bytes, &self.0.header)
     }
 
     /// Loads an artifact.
@@ -217,9 +233,12 @@ impl Engine {
         let artifact = Artifact::open(Bytes::new(Arc::new(bytes)), verify)?;
         let tracking = self.0.header.check(artifact.section(Section::Header)?.as_slice(), Features::names)?;
         self.config().check_tracking(tracking)?;
+        check_system(tracking)?;
         let (mut info, plan) = declarations::decode(&artifact)?;
         let type_ids = self.adopt_types(&mut info)?;
-        let image = Arc::new(InstanceImage::new(&artifact, plan)?);
+        let images = self.0.config.images();
+        let images = ImageSettings { mapped: images.cow, anonymous: images.force_memfd };
+        let image = Arc::new(ModuleImage::new(&artifact, plan, images)?);
         let vm = VmModule::load(artifact, info, type_ids, tracking)?;
         profile::loaded(self.0.config.profiling(), &vm)?;
         Ok(Loaded { vm, image })

@@ -79,7 +79,7 @@ numbered! {
         GuestProtocol = 14, "guest broke the calling convention";
         /// The operating system refused something.
         Os = 15, "operating system error";
-        /// A host function panicked earlier and the store cannot be used any more.
+        /// A reset of one of its instances failed half-way, and the store lets no call in any more.
         Poisoned = 16, "store is poisoned";
         /// Instar itself is wrong; please report it.
         Bug = 17, "bug in Instar";

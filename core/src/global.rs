@@ -55,6 +55,14 @@ impl Global {
         Ok(self.ty)
     }
 
+    /// The bits of its value, if it is a constant of numbers: those never change and mean the same in every store.
+    pub(crate) fn constant(&self, store: &StoreOpaque) -> Result<Option<[u64; 2]>> {
+        let definition = self.raw(store)?;
+        let constant = !self.ty.mutable && !self.ty.content.is_reference();
+        // SAFETY: the global is alive with its store.
+        Ok(constant.then(|| unsafe { (*definition).bits }))
+    }
+
     fn put(&self, store: &mut StoreOpaque, value: Val) -> Result<()> {
         let mut bits = [0; 2];
         Val::to_slots(&[value], &mut bits, store)?;

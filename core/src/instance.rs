@@ -2,13 +2,13 @@
 
 use std::ptr::NonNull;
 
-use crate::error::Result;
+use crate::error::{Result, error};
 use crate::externs::Extern;
 use crate::func::{Func, TypedFunc};
 use crate::global::Global;
 use crate::memory::Memory;
 use crate::module::ModuleExport;
-use crate::pre::missing_function;
+use crate::pre::{missing_function, reset};
 use crate::shared_memory::SharedMemory;
 use crate::store::{AsContextMut, StoreOpaque};
 use crate::table::Table;
@@ -36,6 +36,28 @@ impl Instance {
         store.check(self.store, "instance")?;
         // SAFETY: the instance lives as long as its store.
         Ok(unsafe { self.instance.as_ref() })
+    }
+
+    /// Undoes everything the instance did to what it defines, as if it were made anew: memories and tables with their sizes,
+    /// globals, dropped segments. Then segments that the image cannot hold are applied and the start function runs, as
+    /// they did when it was made. What it imports from others is left as it is; so are the host data and objects behind
+    /// `externref`s. Handles stay good, and so does what other instances have of this one. The store's limiter is not asked.
+    ///
+    /// # Errors
+    ///
+    /// `Busy` while a call into the store is going on; `Unsupported` when the instance defines a shared memory; `StaleHandle`
+    /// when it belongs to another store. Nothing has happened then.
+    ///
+    /// `Os`; what the start function or a segment fails with. From then on every call into the store is a `Poisoned` error, as
+    /// other instances may have relied on this one.
+    pub fn reset(&self, mut store: impl AsContextMut) -> Result<()> {
+        let mut context = store.as_context_mut();
+        let store = context.opaque();
+        self.vm(store)?;
+        let lease = store.cell_mut().lease_of(self.instance).map(std::ptr::from_mut);
+        let lease = lease.ok_or_else(|| error!(Bug, "the store has no lease of its instance"))?;
+        // SAFETY: the store is borrowed exclusively, and the lease is its own.
+        unsafe { reset(store.cell_ptr(), lease) }
     }
 
     /// The export of that name; `None` when there is none, or the instance belongs to another store.

@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::artifact::info::{ExternType, FuncType, ValType};
-use crate::artifact::layout::VmFunctionImport;
+use crate::artifact::info::{ExternType, FuncType, GlobalType, ValType};
+use crate::artifact::layout::{VmFunctionImport, VmGlobal};
 use crate::engine::Engine;
 use crate::error::{Result, bail, error};
 use crate::externs::{Extern, describe, matches};
@@ -39,6 +39,11 @@ enum Definition {
         store: u64,
     },
     Shared(SharedMemory),
+    /// The value of a constant global of numbers.
+    Constant {
+        value: Arc<VmGlobal>,
+        ty: GlobalType,
+    },
 }
 
 impl<T: 'static> Clone for Linker<T> {
@@ -122,8 +127,42 @@ impl<T: 'static> Linker<T> {
         self.insert(module, name, Definition::Host(Arc::new(HostFunc::raw(ty, func))))
     }
 
+    /// Defines a constant global by its value. It belongs to no store, so modules that import it can be instantiated in any,
+    /// and in warm slots.
+    ///
+    /// ```
+    /// use instar::{Engine, Linker, Module};
+    ///
+    /// let engine = Engine::default();
+    /// let module = Module::new(
+    ///     &engine,
+    ///     r#"(module (import "env" "base" (global $base i32)) (memory (export "memory") 1)
+    ///          (data (global.get $base) "hello"))"#,
+    /// )?;
+    /// let mut linker = Linker::<()>::new(&engine);
+    /// linker.define_constant("env", "base", 1024)?;
+    /// let pre = linker.instantiate_pre(&module)?;
+    /// let mut bytes = [0; 5];
+    /// pre.fresh(())?.memory_read(&pre.memory("memory")?, 1024, &mut bytes)?;
+    /// assert_eq!(&bytes, b"hello");
+    /// # Ok::<(), instar::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `Link` when the name is taken; `Type` when the value is a reference, which belongs to a store.
+    pub fn define_constant(&mut self, module: &str, name: &str, value: impl Into<Val>) -> Result<&mut Self> {
+        let value = value.into();
+        let ty = GlobalType { content: value.ty(), mutable: false };
+        let Some(bits) = value.number_bits() else {
+            bail!(Type, "`{module}.{name}` is a {}: only numbers can be constants without a store", value.ty());
+        };
+        self.insert(module, name, Definition::Constant { value: Arc::new(VmGlobal { bits }), ty })
+    }
+
     /// Defines something that belongs to a store: modules that import it can be instantiated in that store only. Or a shared
-    /// memory, which belongs to none.
+    /// memory, which belongs to none, or a constant global of numbers, whose value is taken: see
+    /// [`Linker::define_constant`].
     ///
     /// # Errors
     ///
@@ -146,6 +185,12 @@ impl<T: 'static> Linker<T> {
             item => item,
         };
         item.current_type(context.opaque())?;
+        if let Extern::Global(global) = item
+            && let Some(bits) = global.constant(context.opaque())?
+        {
+            let value = Arc::new(VmGlobal { bits });
+            return self.insert(module, name, Definition::Constant { value, ty: global.ty() });
+        }
         let store = context.opaque().id();
         self.insert(module, name, Definition::Store { item, store })
     }
@@ -219,7 +264,7 @@ impl<T: 'static> Linker<T> {
             }
             return self.instance(store, module_name, instance);
         }
-        let pre = self.resolve(module, Some(store.as_context_mut().opaque()))?;
+        let pre = self.resolve(module, Some(store.as_context_mut().opaque()), false)?;
         for export in module.exports() {
             let ExternType::Func(ty) = export.ty else { continue };
             let (pre, name) = (pre.clone(), export.name.to_string());
@@ -259,8 +304,8 @@ impl<T: 'static> Linker<T> {
     }
 
     /// Defines every import of a module that is not defined yet by a default: functions that return zeroes and null
-    /// references, globals of zero or null, memories and tables of their smallest size. All but functions and shared memories
-    /// belong to the store.
+    /// references, globals of zero or null, memories and tables of their smallest size. All but functions, shared memories
+    /// and constant globals of numbers belong to the store.
     ///
     /// # Errors
     ///
@@ -289,6 +334,10 @@ impl<T: 'static> Linker<T> {
                         results.copy_from_slice(&defaults);
                         Ok(())
                     })?;
+                    continue;
+                }
+                ExternType::Global(ty) if !ty.mutable && !ty.content.is_reference() => {
+                    self.define_constant(import.module, import.name, Val::default_for(ty.content))?;
                     continue;
                 }
                 ExternType::Global(ty) => Global::new(&mut store, *ty, default(ty.content)?)?.into(),
@@ -335,7 +384,7 @@ impl<T: 'static> Linker<T> {
     /// a store (then [`Linker::instantiate`] is the way). `Limit` when the module needs more memory or table elements at
     /// once than the engine allows.
     pub fn instantiate_pre(&self, module: &Module) -> Result<InstancePre<T>> {
-        self.resolve(module, None)
+        self.resolve(module, None, false)
     }
 
     /// Resolves the imports and makes an instance in a store.
@@ -344,11 +393,12 @@ impl<T: 'static> Linker<T> {
     ///
     /// As for [`Linker::instantiate_pre`] and [`InstancePre::instantiate`].
     pub fn instantiate(&self, mut store: impl AsContextMut<Data = T>, module: &Module) -> Result<Instance> {
-        let pre = self.resolve(module, Some(store.as_context_mut().opaque()))?;
+        let pre = self.resolve(module, Some(store.as_context_mut().opaque()), true)?;
         pre.instantiate(store)
     }
 
-    fn resolve(&self, module: &Module, store: Option<&StoreOpaque>) -> Result<InstancePre<T>> {
+    /// `once`: for one instance.
+    fn resolve(&self, module: &Module, store: Option<&StoreOpaque>, once: bool) -> Result<InstancePre<T>> {
         if !Engine::same(module.engine(), &self.engine) {
             bail!(Link, "the module and the linker belong to different engines");
         }
@@ -385,6 +435,12 @@ impl<T: 'static> Linker<T> {
                     keeps.push(memory.record().clone());
                     memory.import()
                 }
+                Definition::Constant { value, ty } => {
+                    check(ExternType::Global(*ty))?;
+                    keeps.push(value.clone());
+                    // Nobody writes a constant.
+                    ImportValue::Global(Arc::as_ptr(value).cast_mut(), *ty)
+                }
                 Definition::Store { item, store: owner } => {
                     let Some(store) = store.filter(|s| s.id() == *owner) else {
                         bail!(Link, "import {what} belongs to a store; use Linker::instantiate with that store");
@@ -395,7 +451,7 @@ impl<T: 'static> Linker<T> {
                 }
             });
         }
-        InstancePre::new(module, imports.into(), Box::new(keeps), bound)
+        InstancePre::new(module, imports.into(), Box::new(keeps), bound, once)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::image::InstanceImage;
 use crate::memory::out_of_bounds;
 use crate::pool::cell::StoreCell;
 use crate::pool::warm::Lease;
-use crate::pre::{BytesFunc, ExportFunc, ExportMemory, TypedExport, initialise};
+use crate::pre::{BytesFunc, ExportFunc, ExportMemory, TypedExport, initialise, reset};
 use crate::val::WasmList;
 use crate::vm::memory;
 
@@ -78,6 +78,36 @@ impl<T: 'static> OwnedInstance<T> {
     pub fn data_mut(&mut self) -> &mut T {
         // SAFETY: opened with a `T`, and borrowed exclusively.
         unsafe { &mut *self.cell.as_ref().data::<T>() }
+    }
+
+    /// Undoes everything the instance did, as if it were made anew: memories and tables with their sizes, globals, dropped
+    /// segments. Then segments that the image cannot hold are applied and the start function runs. The host data stays as it
+    /// is; so do objects behind `externref`s, until the instance is dropped. Exports that were found before are still good.
+    ///
+    /// ```
+    /// use instar::{Engine, Linker, Module};
+    ///
+    /// let engine = Engine::default();
+    /// let module = Module::new(&engine, r#"(module (global $n (mut i32) (i32.const 0))
+    ///     (func (export "count") (result i32)
+    ///       (global.set $n (i32.add (global.get $n) (i32.const 1))) (global.get $n)))"#)?;
+    /// let pre = Linker::new(&engine).instantiate_pre(&module)?;
+    /// let count = pre.typed::<(), i32>("count")?;
+    /// let mut instance = pre.fresh(())?;
+    /// assert_eq!((instance.call(&count, ())?, instance.call(&count, ())?), (1, 2));
+    /// instance.reset()?;
+    /// assert_eq!(instance.call(&count, ())?, 1);
+    /// # Ok::<(), instar::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `Os`; what the start function or a segment fails with. From then on every call is a `Poisoned` error. `Poisoned` after
+    /// that.
+    pub fn reset(&mut self) -> Result<()> {
+        let lease = std::ptr::from_mut(self.lease_mut());
+        // SAFETY: store and instance are this one's own, and borrowed exclusively.
+        unsafe { reset(self.cell.as_ptr(), lease) }
     }
 
     /// Calls an export.

@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+use crate::artifact::image::segment_offset;
 use crate::artifact::info::{EntityIndex, FuncType, ModuleInfo};
 use crate::artifact::layout::{VmFuncRef, VmMemory, WASM_PAGE_BYTES};
 use crate::engine::Engine;
@@ -26,9 +27,11 @@ use crate::vm::memory;
 
 /// A module with all imports resolved and checked.
 ///
-/// Cheap to clone, shared by all threads. When its imports are host functions and shared memories only, instances come from
-/// warm slots: an instance costs little more than the calls into it. Not when the module defines a shared memory: each
-/// instance makes one anew.
+/// Cheap to clone, shared by all threads. When its imports are host functions, constant globals of numbers, and shared
+/// memories only, instances come from warm slots: an instance costs little more than the calls into it. Not when the module
+/// defines a shared memory: each instance makes one anew.
+///
+/// The values of constant globals are part of it, and so are segments whose places depend on them.
 pub struct InstancePre<T: 'static> {
     inner: Arc<Inner>,
     _data: PhantomData<fn(T)>,
@@ -37,6 +40,7 @@ pub struct InstancePre<T: 'static> {
 struct Inner {
     pool: PoolHandle,
     module: Module,
+    image: Arc<InstanceImage>,
     /// The store that imports belong to, if any do: it is the only one to instantiate in.
     store: Option<u64>,
 }
@@ -58,19 +62,26 @@ impl<T: 'static> Clone for InstancePre<T> {
 
 impl<T: 'static> InstancePre<T> {
     /// A module with one value per import, in order, that match its declared imports. `keeps` owns the host functions
-    /// among them; `store` is the store that the others belong to.
+    /// and constant globals among them; `store` is the store that the others belong to. `once`: for one instance.
     pub(crate) fn new(
         module: &Module,
         imports: Box<[ImportValue]>,
         keeps: Box<dyn std::any::Any + Send + Sync>,
         store: Option<u64>,
+        once: bool,
     ) -> Result<Self> {
         let engine = module.engine();
         check_limits(module.info(), engine.limits())?;
         let loaded = module.loaded();
+        let image = {
+            let globals = constants(&imports);
+            // What belongs to a store is instantiated once, or at least not in warm slots.
+            let once = once || store.is_some();
+            loaded.image.resolve(module.info(), |index| *globals.get(index as usize)?, once)
+        };
         let recipe = SlotRecipe {
             module: loaded.vm.clone(),
-            image: loaded.image.clone(),
+            image: image.clone(),
             imports,
             limits: engine.limits(),
             keeps: Box::new((keeps, module.clone())),
@@ -79,7 +90,7 @@ impl<T: 'static> InstancePre<T> {
         // Others may hold a shared memory that an instance has made: the next one needs another.
         let keeps_slots = store.is_none() && engine.config().keeps_slots() && !defines_shared_memory(module.info());
         let pool = PoolHandle::new(recipe, engine.pool().clone(), keeps_slots);
-        Ok(InstancePre { inner: Arc::new(Inner { pool, module: module.clone(), store }), _data: PhantomData })
+        Ok(InstancePre { inner: Arc::new(Inner { pool, module: module.clone(), image, store }), _data: PhantomData })
     }
 
     /// The module.
@@ -160,7 +171,7 @@ impl<T: 'static> InstancePre<T> {
     }
 
     fn image(&self) -> &InstanceImage {
-        &self.inner.module.loaded().image
+        &self.inner.image
     }
 
     /// Whether a live slot came from this InstancePre.
@@ -259,6 +270,19 @@ impl<T: 'static> InstancePre<T> {
     }
 }
 
+/// Values of the imported globals that are constant numbers of at most 64 bits, by index.
+fn constants(imports: &[ImportValue]) -> Vec<Option<u64>> {
+    let value = |import: &ImportValue| match *import {
+        ImportValue::Global(global, ty) => {
+            let constant = !ty.mutable && !ty.content.is_reference() && ty.content.slots() == 1;
+            // SAFETY: whoever made the import vouches for it; nobody writes a constant.
+            Some(constant.then(|| unsafe { (*global).bits[0] }))
+        }
+        _ => None,
+    };
+    imports.iter().filter_map(value).collect()
+}
+
 fn defines_shared_memory(info: &ModuleInfo) -> bool {
     info.memories[info.imported_memories as usize..].iter().any(|ty| ty.shared)
 }
@@ -351,6 +375,53 @@ pub(crate) unsafe fn initialise(
     Ok(())
 }
 
+/// Undoes everything that an instance did, and starts it again. If that fails, the store lets no call in any more.
+///
+/// # Errors
+///
+/// `Busy` while a call into the store is going on; `Unsupported` when the instance defines a shared memory; `Poisoned` when
+/// an earlier reset failed. Nothing has happened then. `Os`; what segments and the start function fail with.
+///
+/// # Panics
+///
+/// With the panic of a host function that the start function calls.
+///
+/// # Safety
+///
+/// The store of `cell` is open, and this thread has it to itself; `lease` is its lease of the instance.
+pub(crate) unsafe fn reset(cell: *mut StoreCell, lease: *mut Lease) -> Result<()> {
+    struct Poison(*mut StoreCell);
+    impl Drop for Poison {
+        fn drop(&mut self) {
+            // SAFETY: the cell is still this thread's, and nobody else has a reference to it.
+            unsafe { (*self.0).set_poisoned(true) };
+        }
+    }
+    // SAFETY: passed on.
+    unsafe {
+        if (*cell).is_entered() {
+            bail!(Busy, "an instance cannot be reset while a call into its store is going on");
+        }
+        (*cell).check_sound()?;
+    }
+    let poison = Poison(cell);
+    // SAFETY: passed on. The reference ends before anything runs.
+    let (instance, image) = unsafe {
+        let lease = &mut *lease;
+        if let Err(error) = lease.reset() {
+            if !lease.slot().is_broken() {
+                std::mem::forget(poison);
+            }
+            return Err(error);
+        }
+        (NonNull::from(&mut *lease.slot_mut().instance), lease.image())
+    };
+    // SAFETY: the instance belongs to the store.
+    unsafe { initialise(cell, instance, image)? };
+    std::mem::forget(poison);
+    Ok(())
+}
+
 #[cold]
 unsafe fn apply_segments(instance: &VmInstance, image: &InstanceImage) -> Result<()> {
     let module = instance.module().clone();
@@ -376,11 +447,6 @@ unsafe fn apply_segments(instance: &VmInstance, image: &InstanceImage) -> Result
         }
     }
     Ok(())
-}
-
-/// The offset of a segment: the bits of an address of 64 or of 32 bits.
-fn segment_offset(bits: u64, wide: bool) -> u64 {
-    if wide { bits } else { u64::from(bits as u32) }
 }
 
 /// The error of a function that is not exported.
@@ -483,4 +549,71 @@ pub struct BytesFunc {
     pub(crate) func: TypedExport<(u32, u32), u64>,
     pub(crate) alloc: TypedExport<u32, u32>,
     pub(crate) memory: ExportMemory,
+}
+
+#[cfg(all(test, feature = "wat"))]
+mod tests {
+    use std::fmt::Write;
+
+    use super::*;
+    use crate::config::{Config, DirtyTracking};
+    use crate::linker::Linker;
+
+    /// A module with as many elements, private mutable globals, and active and passive segments.
+    fn large(count: usize) -> String {
+        let mut text = "(module (memory 100) (func $f (export \"f\"))".to_string();
+        for i in 0..count {
+            write!(
+                text,
+                "(global (mut i64) (i64.const {i})) (data (i32.const {}) \"x{i}\") (data \"passive\")",
+                i * 500
+            )
+            .expect("texts take everything");
+        }
+        write!(text, "(table {count} funcref) (elem (i32.const 0) func {}))", "$f ".repeat(count)).expect("as above");
+        text
+    }
+
+    #[test]
+    fn what_nobody_has_written_is_not_looked_at_between_two_instances() {
+        const COUNT: usize = 10_000;
+        // What is changed behind the back of all writers stays: nothing went over it.
+        let engine = Engine::new(Config::new().max_instances(1).dirty_tracking(DirtyTracking::Lines)).unwrap();
+        let module = Module::new(&engine, large(COUNT)).unwrap();
+        let pre = Linker::<()>::new(&engine).instantiate_pre(&module).unwrap();
+        let chosen = (COUNT / 2, 0xbad);
+        let address = |lease: &Lease| lease.slot().instance.context();
+        let mut first = pre.acquire().unwrap();
+        let place = address(&first);
+        let instance = &mut first.slot_mut().instance;
+        instance.table_storage(0).elements_mut()[chosen.0] = chosen.1;
+        // SAFETY: the instance is not in use, and has that many mutable globals and that much memory.
+        unsafe {
+            (*instance.mutable_globals())[chosen.0].bits[0] = chosen.1;
+            (*instance.memory(0)).base.add(chosen.0).write(0xba);
+        }
+        drop(first);
+        let mut second = pre.acquire().unwrap();
+        assert_eq!(address(&second), place, "the same slot");
+        let instance = &mut second.slot_mut().instance;
+        assert_eq!(instance.table_storage(0).elements_mut()[chosen.0], chosen.1);
+        // SAFETY: as above. Marks as compiled code and the host set them.
+        unsafe {
+            assert_eq!((*instance.mutable_globals())[chosen.0].bits[0], chosen.1);
+            assert_eq!(*(*instance.memory(0)).base.add(chosen.0), 0xba);
+            // Of what shares a mark, all is restored.
+            crate::vm::table::write(&mut *instance.table(0), chosen.0 as u64, std::iter::once(0)).unwrap();
+            (*instance.global_marks())[chosen.0 / 512] = u64::MAX;
+            memory::write(&*instance.memory(0), chosen.0 as u64 + 1, b"marks the line").unwrap();
+        }
+        drop(second);
+        let mut third = pre.acquire().unwrap();
+        let instance = &mut third.slot_mut().instance;
+        assert_ne!(instance.table_storage(0).elements_mut()[chosen.0], chosen.1);
+        // SAFETY: as above.
+        unsafe {
+            assert_eq!((*instance.mutable_globals())[chosen.0].bits[0], chosen.0 as u64);
+            assert_eq!((*instance.memory(0)).base.add(chosen.0).cast::<[u8; 3]>().read(), *b"x10");
+        }
+    }
 }

@@ -47,6 +47,15 @@ impl<T: Send + 'static> SharedInstance<T> {
         unsafe { claim(self.cell, self.id) }
     }
 
+    /// Undoes everything the instance did, as [`OwnedInstance::reset`]: the handle and the host data stay good.
+    ///
+    /// # Errors
+    ///
+    /// As there; `Busy` when the instance is in use, `StaleHandle` when it was closed.
+    pub fn reset(&self) -> Result<()> {
+        self.enter()?.reset()
+    }
+
     /// Undoes everything the instance did and gives its slot back. Closing it again does nothing.
     ///
     /// # Errors

@@ -121,7 +121,7 @@ fn make<T: 'static>(
 ) -> Result<Extern> {
     let engine = store.engine();
     let module = Module::synthetic(&engine, wasm)?;
-    let pre = InstancePre::<T>::new(&module, imports.into(), keeps, owner)?;
+    let pre = InstancePre::<T>::new(&module, imports.into(), keeps, owner, true)?;
     let instance = pre.instantiate(&mut *store)?;
     match instance.export(store, "") {
         Some(item) => Ok(item),

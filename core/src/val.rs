@@ -121,6 +121,19 @@ impl Val {
         }
     }
 
+    /// The bits of a number; `None` for a reference.
+    pub(crate) fn number_bits(self) -> Option<[u64; 2]> {
+        let word = match self {
+            Val::I32(v) => u64::from(v as u32),
+            Val::I64(v) => v as u64,
+            Val::F32(bits) => bits.into(),
+            Val::F64(bits) => bits,
+            Val::V128(v) => return Some([v.0 as u64, (v.0 >> 64) as u64]),
+            Val::FuncRef(_) | Val::ExternRef(_) => return None,
+        };
+        Some([word, 0])
+    }
+
     /// Writes values that go into `store` to consecutive slots.
     #[inline]
     pub(crate) fn to_slots(values: &[Val], slots: &mut [u64], store: &StoreOpaque) -> Result<()> {

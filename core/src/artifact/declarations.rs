@@ -11,7 +11,7 @@
 use std::ops::Range;
 
 use super::format::{Artifact, Section};
-use super::image::{Extent, ImagePlan, MemoryContents, TablePlan};
+use super::image::{Extent, ImagePlan, MemoryContents};
 use super::info::{
     ConstExpr, ConstOp, DataSegment, ElementSegment, Elements, EntityIndex, Export, FuncType, GlobalDecl, GlobalType,
     HeapType, Import, MemoryType, ModuleInfo, RefType, SegmentMode, TableDecl, TableType, ValType,
@@ -221,10 +221,6 @@ impl Encoder {
     }
 
     fn plan(&mut self, plan: &ImagePlan) {
-        let placed = |e: &mut Self, &(at, index): &(usize, u32)| {
-            e.number(at as u64);
-            e.number(index.into());
-        };
         self.list(&plan.memories, |e, memory| match memory {
             MemoryContents::Zero => e.number(0),
             MemoryContents::Extents(extents) => {
@@ -234,15 +230,9 @@ impl Encoder {
                     e.number(extent.offset as u64);
                 });
             }
-            MemoryContents::Segments(segments) => {
-                e.number(2);
-                e.list(segments, placed);
-            }
+            MemoryContents::Segments => e.number(2),
         });
-        self.list(&plan.tables, |e, segments| e.list(segments, placed));
-        let number = |e: &mut Self, &index: &u32| e.number(index.into());
-        self.list(&plan.dynamic_elements, number);
-        self.list(&plan.dynamic_data, number);
+        self.flag(plan.depends_on_imports);
     }
 }
 
@@ -318,6 +308,7 @@ pub fn decode(artifact: &Artifact) -> Result<(ModuleInfo, ImagePlan)> {
         info.debug_sections.push((name, Blob::InPlace(artifact.debug_section(i)?)));
     }
     info.escaped_functions = artifact.words(Section::Escaped, 1)?;
+    info.export_order = artifact.words(Section::ExportOrder, 1)?;
     info.function_names = FunctionNames {
         table: artifact.words(Section::Names, 3)?,
         text: Blob::InPlace(artifact.section(Section::Strings)?),
@@ -639,18 +630,12 @@ impl Decoder<'_> {
                 Ok(match d.number()? {
                     0 => MemoryContents::Zero,
                     1 => MemoryContents::Extents(d.list(|d| d.extent(image_bytes))?.into()),
-                    2 => MemoryContents::Segments(d.placed(info.data_segments.len())?),
+                    2 => MemoryContents::Segments,
                     _ => return Err(damaged("an unknown kind of image")),
                 })
             })?
             .into();
-        let tables: Box<[TablePlan]> = self.list(|d| d.placed(info.element_segments.len()))?.into();
-        let plan = ImagePlan {
-            memories,
-            tables,
-            dynamic_elements: self.indices(info.element_segments.len())?,
-            dynamic_data: self.indices(info.data_segments.len())?,
-        };
+        let plan = ImagePlan { memories, depends_on_imports: self.flag()? };
         check_plan(info, &plan)?;
         Ok(plan)
     }
@@ -664,62 +649,20 @@ impl Decoder<'_> {
             _ => Err(damaged("an image outside its section")),
         }
     }
-
-    /// Segments, with where they go.
-    fn placed(&mut self, segments: usize) -> Result<Box<[(usize, u32)]>> {
-        let list = self.list(|d| {
-            let (at, index) = (d.size()?, d.number()?);
-            Ok((at, d.index(index)?))
-        })?;
-        match list.iter().all(|&(_, index)| (index as usize) < segments) {
-            true => Ok(list.into()),
-            false => Err(damaged("an image of segments that do not exist")),
-        }
-    }
-
-    fn indices(&mut self, len: usize) -> Result<Box<[u32]>> {
-        let list = self.list(|d| {
-            let index = d.number()?;
-            d.index(index)
-        })?;
-        match list.iter().all(|&index| (index as usize) < len) {
-            true => Ok(list.into()),
-            false => Err(damaged("a segment that does not exist")),
-        }
-    }
 }
 
 /// Checks that the image fits what the module defines.
 fn check_plan(info: &ModuleInfo, plan: &ImagePlan) -> Result<()> {
     let memories = &info.memories[info.imported_memories as usize..];
-    let tables = &info.tables[info.imported_tables as usize..];
-    if memories.len() != plan.memories.len() || tables.len() != plan.tables.len() {
-        return Err(damaged("an image of another number of memories or tables"));
+    if memories.len() != plan.memories.len() {
+        return Err(damaged("an image of another number of memories"));
     }
     for (ty, memory) in memories.iter().zip(&plan.memories) {
+        let MemoryContents::Extents(list) = memory else { continue };
         let size = ty.minimum.saturating_mul(ty.page_size()) as usize;
-        let fits = match memory {
-            MemoryContents::Zero => true,
-            MemoryContents::Extents(list) => {
-                let end = size.checked_next_multiple_of(crate::sys::page_size()).unwrap_or(size);
-                list.iter().all(|e| e.at.end <= end) && list.is_sorted_by(|a, b| a.at.end <= b.at.start)
-            }
-            MemoryContents::Segments(list) => list.iter().all(|&(at, index)| {
-                let len = info.data_segments[index as usize].bytes.len();
-                at.checked_add(len).is_some_and(|end| end <= size)
-            }),
-        };
-        if !fits {
+        let end = size.checked_next_multiple_of(crate::sys::page_size()).unwrap_or(size);
+        if !list.iter().all(|e| e.at.end <= end) || !list.is_sorted_by(|a, b| a.at.end <= b.at.start) {
             return Err(damaged("an image that is larger than its memory"));
-        }
-    }
-    for (table, segments) in tables.iter().zip(&plan.tables) {
-        for &(at, index) in segments {
-            let elements = &info.element_segments[index as usize].elements;
-            let fits = at.checked_add(elements.len()).is_some_and(|end| end as u64 <= table.ty.minimum);
-            if !fits || !matches!(elements, Elements::Functions(_)) {
-                return Err(damaged("an image that is larger than its table"));
-            }
         }
     }
     Ok(())

@@ -24,7 +24,7 @@ use crate::error::{Error, Result, bail, error};
 use crate::sys::mapped::Bytes;
 
 /// Version of everything that `header` does not cover: of the sections and what they hold.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// Upper half of `e_flags`.
 pub const MAGIC: u32 = 0x1257 << 16;
 
@@ -78,6 +78,8 @@ sections! {
     // See `address_map`.
     AddressEnds ".instar.address_ends",
     AddressEntries ".instar.address_map",
+    // Indices of exports, ascending by name.
+    ExportOrder ".instar.export_order",
     // Bytes of data segments that are not in the image.
     Data ".instar.data",
     // Pages.

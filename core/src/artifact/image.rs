@@ -1,22 +1,31 @@
-//! What goes into a module's image is decided when it is compiled: as much as is known before instantiation, per memory
-//! and per table.
+//! What goes into the image of a module's instances: as much as is known before instantiation, per memory and per table.
 //!
 //! ```text
 //!   memory   |  zero  | extent 0 |     zero      | extent 1 | zero …
 //!   section           | extent 0 | extent 1 |                           page-aligned, mapped from the artifact
 //! ```
 //!
+//! It is decided twice. When a module is compiled, offsets that come from imported globals are not known: a memory all of
+//! whose segments are known gets extents in the artifact, any other keeps its segments. When imports are resolved, the
+//! values of constant globals are there: [`resolve`] places all segments whose places are known then.
+//!
 //! Segments that lie far apart give several extents, so a sparse memory has a small image. When so few extents would hold
 //! mostly zeroes, the artifact keeps the segments, and the image is built in a sparse file when it is first needed.
+//!
+//! # The specification's order
+//!
+//! Element segments are applied in order, then data segments in order; one that does not fit traps, and what went before
+//! stays. An image has all of its segments at once. Nobody can tell the difference unless an instance fails to start and is
+//! seen nevertheless, by a function of it that a segment put into an imported table before. Then what follows the next
+//! segment that may trap is not in the image. What follows a segment that is known to trap is in no image, as it is never
+//! applied.
 
 use std::ops::Range;
 
-use super::info::{ConstOp, Elements, ModuleInfo, SegmentMode};
+use super::info::{ConstOp, ModuleInfo, SegmentMode};
 
 /// Most extents of an image: each is a mapping of its own in every slot.
 const MAX_EXTENTS: usize = 16;
-/// Zeroes that an artifact may hold for each memory beside as many as it has data, in bytes.
-const MAX_PADDING: usize = 64 << 10;
 
 /// Bytes of a memory's image: where in the memory, page-aligned, and where in what holds the image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,159 +34,255 @@ pub struct Extent {
     pub offset: usize,
 }
 
-/// The image of one memory.
+impl Extent {
+    /// Where the bytes lie in what holds the image.
+    pub fn range(&self) -> Range<usize> {
+        self.offset..self.offset + self.at.len()
+    }
+}
+
+/// What an artifact has of the initial contents of one memory.
 #[derive(Clone, Debug, Default)]
 pub enum MemoryContents {
     /// Zeroes.
     #[default]
     Zero,
-    /// Ascending extents of the artifact's image section.
+    /// Ascending extents of the artifact's image section: all of it.
     Extents(Box<[Extent]>),
-    /// Data segments, each with its address, to be applied in order.
-    Segments(Box<[(usize, u32)]>),
+    /// The bytes of all active segments.
+    Segments,
 }
 
-/// The image of one table: what it is initialised with, and these element segments, each with where it starts, in order.
-pub type TablePlan = Box<[(usize, u32)]>;
-
-/// Images of everything that a module defines, and what is left to each instance.
+/// What an artifact says of the image of its instances.
 #[derive(Clone, Debug, Default)]
 pub struct ImagePlan {
     /// By defined memory.
     pub memories: Box<[MemoryContents]>,
-    /// By defined table.
-    pub tables: Box<[TablePlan]>,
+    /// Whether the place of a segment depends on imported globals.
+    pub depends_on_imports: bool,
+}
+
+/// Segments, each with where it goes.
+pub type Placed = Box<[(usize, u32)]>;
+
+/// What becomes of active segments.
+#[derive(Clone, Debug, Default)]
+pub struct Resolved {
+    /// By defined memory: data segments of its image, in order, unless the artifact has their bytes in extents.
+    pub memories: Box<[Placed]>,
+    /// By defined table: element segments of its image, in order.
+    pub tables: Box<[Placed]>,
     /// Active element segments to be applied to each instance, in order.
     pub dynamic_elements: Box<[u32]>,
-    /// Active data segments to be applied to each instance, in order. Here and above, data segments are counted as in
-    /// [`ModuleInfo::data_segments`].
+    /// Active data segments to be applied to each instance, in order.
     pub dynamic_data: Box<[u32]>,
 }
 
 impl ImagePlan {
     /// Decides about the segments of a module, and appends the extents of its memories to `section`, whose place in the file
-    /// is page-aligned.
-    pub fn new(info: &ModuleInfo, page: usize, section: &mut Vec<u8>) -> Self {
-        let (tables, dynamic_elements) = tables(info);
-        // When elements can trap, data must not be there before them: see `visible_when_failed`.
-        let late = visible_when_failed(info) && !dynamic_elements.is_empty();
-        let (segments, dynamic_data) = memories(info, late);
-        let memories = segments.into_iter().map(|list| memory_contents(info, list, page, section)).collect();
-        ImagePlan { memories, tables, dynamic_elements, dynamic_data }
-    }
-}
-
-impl ImagePlan {
-    /// Data segments whose bytes are needed though there is an image: all that do not lie in extents. The others are dropped
-    /// as soon as they are applied. From here on the plan counts the segments that are needed only.
+    /// is page-aligned. Of one memory it holds at most as many zeroes as data, or `dense_bytes` in all.
     #[cfg(feature = "compile")]
-    pub fn keep_data(&mut self, info: &ModuleInfo) -> Vec<u32> {
-        let mut dynamic = self.dynamic_data.iter().peekable();
-        let needed = |&index: &u32| {
-            let is_dynamic = dynamic.next_if(|&&d| d == index).is_some();
-            let SegmentMode::Active { target, .. } = info.data_segments[index as usize].mode else { return true };
-            let memory = target.checked_sub(info.imported_memories).map(|m| &self.memories[m as usize]);
-            is_dynamic || matches!(memory, None | Some(MemoryContents::Segments(_)))
-        };
-        let kept: Vec<u32> = (0..info.data_segments.len() as u32).filter(needed).collect();
-        let place = |index: u32| kept.binary_search(&index).expect("the plan refers to segments that are kept") as u32;
-        self.dynamic_data = self.dynamic_data.iter().map(|&index| place(index)).collect();
-        for memory in &mut self.memories {
-            if let MemoryContents::Segments(list) = memory {
-                list.iter_mut().for_each(|(_, index)| *index = place(*index));
+    pub fn new(info: &ModuleInfo, page: usize, dense_bytes: u64, section: &mut Vec<u8>) -> Self {
+        let resolved = resolve(info, |_| None, |_| true);
+        let mut active = vec![0; resolved.memories.len()];
+        for segment in &info.data_segments {
+            if let Some(memory) = own_target(&segment.mode, info.imported_memories) {
+                active[memory] += 1;
             }
         }
-        kept
+        let contents = |(segments, active): (&Placed, usize)| match segments.len() == active {
+            true => memory_contents(info, segments, page, dense_bytes, section),
+            false => MemoryContents::Segments,
+        };
+        let memories = resolved.memories.iter().zip(active).map(contents).collect();
+        ImagePlan { memories, depends_on_imports: depends_on_imports(info) }
+    }
+
+    /// Data segments whose bytes are needed though there is an image: all that do not lie in extents. The others are dropped
+    /// as soon as they are applied.
+    #[cfg(feature = "compile")]
+    pub fn kept_data(&self, info: &ModuleInfo) -> Vec<u32> {
+        let needed = |&index: &u32| {
+            let memory = own_target(&info.data_segments[index as usize].mode, info.imported_memories);
+            memory.is_none_or(|memory| matches!(self.memories[memory], MemoryContents::Segments))
+        };
+        (0..info.data_segments.len() as u32).filter(needed).collect()
     }
 }
 
-/// Whether an instance that failed to start can be seen: by a function of it that went into an imported table. Then what
-/// follows the first segment that depends on the instance, and may trap, is not in the image either.
-fn visible_when_failed(info: &ModuleInfo) -> bool {
-    info.imported_tables > 0
+/// Which memory or table that the module defines an active segment goes to.
+#[cfg(feature = "compile")]
+fn own_target(mode: &SegmentMode, imported: u32) -> Option<usize> {
+    active(mode)?.0.checked_sub(imported).map(|own| own as usize)
 }
 
-/// The value of an offset that does not depend on the instance.
-fn constant(expression: &[ConstOp]) -> Option<u64> {
-    match expression {
-        [ConstOp::Bits(bits)] => Some(*bits),
+#[cfg(feature = "compile")]
+fn depends_on_imports(info: &ModuleInfo) -> bool {
+    let depends = |mode: &SegmentMode, imported| {
+        active(mode).is_some_and(|(target, offset)| target >= imported && value(offset, &|_| None).is_none())
+    };
+    info.data_segments.iter().any(|s| depends(&s.mode, info.imported_memories))
+        || info.element_segments.iter().any(|s| depends(&s.mode, info.imported_tables))
+}
+
+/// The value of a constant expression over numbers; `global` says those of globals, as far as they are known.
+pub fn value(expression: &[ConstOp], global: &impl Fn(u32) -> Option<u64>) -> Option<u64> {
+    let mut stack: Vec<u64> = Vec::with_capacity(2);
+    for op in expression {
+        let value = match *op {
+            ConstOp::Bits(bits) => bits,
+            ConstOp::GlobalGet(index) => global(index)?,
+            ConstOp::Vector(_) | ConstOp::RefFunc(_) => return None,
+            ConstOp::I32Add | ConstOp::I32Sub | ConstOp::I32Mul => {
+                let (b, a) = (stack.pop()? as u32, stack.pop()? as u32);
+                u64::from(match op {
+                    ConstOp::I32Add => a.wrapping_add(b),
+                    ConstOp::I32Sub => a.wrapping_sub(b),
+                    _ => a.wrapping_mul(b),
+                })
+            }
+            ConstOp::I64Add | ConstOp::I64Sub | ConstOp::I64Mul => {
+                let (b, a) = (stack.pop()?, stack.pop()?);
+                match op {
+                    ConstOp::I64Add => a.wrapping_add(b),
+                    ConstOp::I64Sub => a.wrapping_sub(b),
+                    _ => a.wrapping_mul(b),
+                }
+            }
+        };
+        stack.push(value);
+    }
+    stack.pop()
+}
+
+/// The offset of a segment: the bits of an address of 64 or of 32 bits.
+pub fn segment_offset(bits: u64, wide: bool) -> u64 {
+    if wide { bits } else { u64::from(bits as u32) }
+}
+
+/// What is known while segments are looked at in order.
+#[derive(Default)]
+struct Order {
+    /// Whether a function of the instance may be in an imported table by now.
+    escaped: bool,
+    /// Whether a segment may have trapped since then: what follows must not be in the image.
+    late: bool,
+    /// Whether a segment has trapped for sure.
+    ended: bool,
+}
+
+impl Order {
+    /// A segment that may trap.
+    fn may_trap(&mut self) {
+        self.late |= self.escaped;
+    }
+
+    /// Decides about the active segments of one kind: each has its index, target, offset and length. Gives the images of
+    /// the module's own memories or tables, and what is left.
+    fn decide<'a>(
+        &mut self,
+        segments: impl Iterator<Item = (u32, u32, &'a [ConstOp], usize)>,
+        targets: &Targets,
+        global: &impl Fn(u32) -> Option<u64>,
+        in_image: impl Fn(usize) -> bool,
+    ) -> (Box<[Placed]>, Box<[u32]>) {
+        let own = targets.sizes.len() - targets.imported as usize;
+        let mut images: Vec<Vec<(usize, u32)>> = vec![Vec::new(); own];
+        let mut open: Vec<bool> = (0..own).map(in_image).collect();
+        let mut dynamic = Vec::new();
+        for (index, target, offset, len) in segments {
+            if self.ended {
+                break;
+            }
+            let (size, wide) = targets.sizes[target as usize];
+            let Some(place) = target.checked_sub(targets.imported).map(|own| own as usize) else {
+                self.may_trap();
+                self.escaped |= targets.hold_functions && len > 0;
+                dynamic.push(index);
+                continue;
+            };
+            match value(offset, global).map(|bits| segment_offset(bits, wide)) {
+                Some(at) if at.checked_add(len as u64).is_none_or(|end| end > size) => {
+                    dynamic.push(index);
+                    self.ended = true;
+                }
+                Some(at) if open[place] && !self.late => images[place].push((at as usize, index)),
+                Some(_) => dynamic.push(index),
+                None => {
+                    // What follows must not go before it.
+                    open[place] = false;
+                    self.may_trap();
+                    dynamic.push(index);
+                }
+            }
+        }
+        (images.into_iter().map(Vec::into_boxed_slice).collect(), dynamic.into())
+    }
+}
+
+/// Where segments of one kind go.
+struct Targets {
+    /// Sizes, and whether addresses have 64 bits.
+    sizes: Vec<(u64, bool)>,
+    imported: u32,
+    hold_functions: bool,
+}
+
+/// Target and offset of an active segment.
+fn active(mode: &SegmentMode) -> Option<(u32, &[ConstOp])> {
+    match mode {
+        SegmentMode::Active { target, offset } => Some((*target, offset)),
         _ => None,
     }
 }
 
-fn tables(info: &ModuleInfo) -> (Box<[TablePlan]>, Box<[u32]>) {
-    let imported = info.imported_tables as usize;
-    let mut plans = vec![Vec::new(); info.tables.len() - imported];
-    // A table leaves the image at its first segment that depends on the instance: later ones must not go before it.
-    let mut closed = vec![false; plans.len()];
-    let mut dynamic = Vec::new();
-    for (i, segment) in info.element_segments.iter().enumerate() {
-        let SegmentMode::Active { target, offset } = &segment.mode else { continue };
-        let late = visible_when_failed(info) && !dynamic.is_empty();
-        let place = (*target as usize).checked_sub(imported).filter(|&t| !closed[t] && !late);
-        let known = place.and_then(|table| {
-            let start = constant(offset)?;
-            let end = start.checked_add(segment.elements.len() as u64)?;
-            (end <= info.tables[imported + table].ty.minimum).then_some(())?;
-            matches!(segment.elements, Elements::Functions(_)).then_some((table, start as usize))
-        });
-        match known {
-            Some((table, start)) => plans[table].push((start, i as u32)),
-            None => {
-                if let Some(table) = place {
-                    closed[table] = true;
-                }
-                dynamic.push(i as u32);
-            }
-        }
-    }
-    (plans.into_iter().map(Vec::into_boxed_slice).collect(), dynamic.into())
+/// Places the active segments of a module: `global` says values of constant globals, as far as they are known, and
+/// `in_image` which of the memories that the module defines are to have images of segments.
+pub fn resolve(info: &ModuleInfo, global: impl Fn(u32) -> Option<u64>, in_image: impl Fn(usize) -> bool) -> Resolved {
+    let mut order = Order::default();
+    let elements = info.element_segments.iter().zip(0..).filter_map(|(segment, i)| {
+        let (target, offset) = active(&segment.mode)?;
+        Some((i, target, offset, segment.elements.len()))
+    });
+    let targets = Targets {
+        sizes: info.tables.iter().map(|table| (table.ty.minimum, table.ty.table64)).collect(),
+        imported: info.imported_tables,
+        hold_functions: true,
+    };
+    let (tables, dynamic_elements) = order.decide(elements, &targets, &global, |_| true);
+    let data = info.data_segments.iter().zip(0..).filter_map(|(segment, i)| {
+        let (target, offset) = active(&segment.mode)?;
+        Some((i, target, offset, segment.bytes.len()))
+    });
+    let targets = Targets {
+        sizes: info.memories.iter().map(|ty| (ty.minimum_bytes(), ty.memory64)).collect(),
+        imported: info.imported_memories,
+        hold_functions: false,
+    };
+    let (memories, dynamic_data) = order.decide(data, &targets, &global, in_image);
+    Resolved { memories, tables, dynamic_elements, dynamic_data }
 }
 
-/// Segments, each with where it goes.
-type Placed = Vec<(usize, u32)>;
-
-/// Data segments of each memory that are in its image, with their addresses, and those that are left out. `late`: all are.
-fn memories(info: &ModuleInfo, late: bool) -> (Vec<Placed>, Box<[u32]>) {
-    let imported = info.imported_memories as usize;
-    let mut contents = vec![Vec::new(); info.memories.len() - imported];
-    let mut closed = vec![false; contents.len()];
-    let mut dynamic = Vec::new();
-    for (i, segment) in info.data_segments.iter().enumerate() {
-        let SegmentMode::Active { target, offset } = &segment.mode else { continue };
-        let place = (*target as usize).checked_sub(imported).filter(|&m| !closed[m] && !late);
-        let known = place.and_then(|memory| {
-            let start = constant(offset)?;
-            let end = start.checked_add(segment.bytes.len() as u64)?;
-            let ty = &info.memories[imported + memory];
-            (end <= ty.minimum.checked_mul(ty.page_size())?).then_some((memory, start as usize))
-        });
-        match known {
-            Some((memory, start)) => contents[memory].push((start, i as u32)),
-            None => {
-                if let Some(memory) = place {
-                    closed[memory] = true;
-                }
-                dynamic.push(i as u32);
-            }
-        }
-    }
-    (contents, dynamic.into())
-}
-
-fn memory_contents(info: &ModuleInfo, segments: Placed, page: usize, section: &mut Vec<u8>) -> MemoryContents {
+#[cfg(feature = "compile")]
+fn memory_contents(
+    info: &ModuleInfo,
+    segments: &[(usize, u32)],
+    page: usize,
+    dense_bytes: u64,
+    section: &mut Vec<u8>,
+) -> MemoryContents {
     let bytes = |index: u32| &info.data[info.data_segments[index as usize].bytes.clone()];
     let (extents, len) = extents(segments.iter().map(|&(at, index)| at..at + bytes(index).len()), page);
     let data: usize = segments.iter().map(|&(_, index)| bytes(index).len()).sum();
     if len == 0 {
         return MemoryContents::Zero;
     }
-    if len > data.saturating_mul(2).saturating_add(MAX_PADDING) {
-        return MemoryContents::Segments(segments.into());
+    if len > data.saturating_mul(2) && len as u64 > dense_bytes {
+        return MemoryContents::Segments;
     }
     let start = section.len();
     section.resize(start + len, 0);
-    for (at, index) in segments.into_iter().filter(|&(_, index)| !bytes(index).is_empty()) {
+    for &(at, index) in segments.iter().filter(|&&(_, index)| !bytes(index).is_empty()) {
         let place = start + place(&extents, at);
         section[place..place + bytes(index).len()].copy_from_slice(bytes(index));
     }

@@ -459,6 +459,8 @@ pub struct ModuleInfo {
     pub types: Vec<FuncType>,
     pub imports: Vec<Import>,
     pub exports: Vec<Export>,
+    /// Of a loaded module: indices of exports, ascending by name.
+    pub export_order: Words,
     /// Type index of every function. Those of imports, exports and the start function were checked when the module was
     /// loaded, all others are to be checked when they are used.
     pub functions: Words,
@@ -499,11 +501,34 @@ impl ModuleInfo {
         self.globals[self.imported_globals as usize..].iter().map(|g| g.ty)
     }
 
-    /// Where each defined global lies in the context, in order.
+    /// Indices of the mutable globals that the module defines and exports, ascending: others can write them.
+    fn public_globals(&self) -> Vec<u32> {
+        let mutable = |index: u32| self.globals.get(index as usize).is_some_and(|g| g.ty.mutable);
+        let public = |export: &Export| match export.entity {
+            EntityIndex::Global(i) if i >= self.imported_globals && mutable(i) => Some(i),
+            _ => None,
+        };
+        let mut list: Vec<u32> = self.exports.iter().filter_map(public).collect();
+        list.sort_unstable();
+        list.dedup();
+        list
+    }
+
+    /// How many of the mutable globals that the module defines are exported.
+    pub fn public_global_count(&self) -> usize {
+        self.public_globals().len()
+    }
+
+    /// Where each defined global lies in the context, in order. Of the mutable ones, those that are exported come first.
     pub fn global_places(&self) -> impl Iterator<Item = GlobalPlace> + '_ {
-        let (mut constant, mut mutable) = (0, 0);
-        self.defined_globals().map(move |g| {
-            let next = if g.mutable { &mut mutable } else { &mut constant };
+        let public = self.public_globals();
+        let (mut constant, mut first, mut rest) = (0, 0, public.len() as u32);
+        self.defined_globals().zip(self.imported_globals..).map(move |(g, index)| {
+            let next = match g.mutable {
+                false => &mut constant,
+                true if public.binary_search(&index).is_ok() => &mut first,
+                true => &mut rest,
+            };
             let place = *next;
             *next += 1;
             if g.mutable { GlobalPlace::Mutable(place) } else { GlobalPlace::Constant(place) }
@@ -531,8 +556,10 @@ impl ModuleInfo {
         }
     }
 
-    /// The export of that name.
+    /// The export of that name. There may be ten thousands.
     pub fn export(&self, name: &str) -> Option<EntityIndex> {
-        self.exports.iter().find(|e| e.name == name).map(|e| e.entity)
+        let export = |index: u32| self.exports.get(index as usize);
+        let found = self.export_order.binary_search_by(|&i| export(i).map(|e| e.name.as_str()).cmp(&Some(name)));
+        Some(export(self.export_order[found.ok()?])?.entity)
     }
 }

@@ -14,6 +14,7 @@
 //!                | tables                        | VmTable × n
 //!                | constant globals              | VmGlobal × n              template, never written by wasm
 //!                | mutable globals               | VmGlobal × n              one block: reset is one memcpy
+//!                | marks of mutable globals      | u8 × n / 64               only of many globals
 //!                | function references           | VmFuncRef × n             for every function that can escape
 //!                | host import contexts          | VmHostContext × n
 //!                +-------------------------------+ ContextLayout::size
@@ -26,6 +27,7 @@
 
 use std::ffi::c_void;
 use std::mem::{offset_of, size_of};
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::info::ModuleInfo;
@@ -37,6 +39,15 @@ pub const DIRTY_LINE_BYTES: usize = 1 << DIRTY_LINE_SHIFT;
 /// A mark covers this many bytes from the marked address on, so a reset restores `DIRTY_SPILL_BYTES - 1` bytes beyond
 /// the end of each dirty line.
 pub const DIRTY_SPILL_BYTES: usize = 16;
+/// Elements of a table that share a mark, as a power of two.
+pub const TABLE_CHUNK_SHIFT: u32 = 5;
+/// Elements of a table that share a mark.
+pub const TABLE_CHUNK: usize = 1 << TABLE_CHUNK_SHIFT;
+/// Globals that share a mark, where they have marks.
+const GLOBAL_CHUNK: u32 = 64;
+/// Mutable globals from which on those that only the module itself can write have marks: fewer are copied faster than looked
+/// at.
+const MARKED_GLOBALS_MIN: u32 = 128;
 /// Size of one WebAssembly page in bytes.
 pub const WASM_PAGE_BYTES: u64 = 65_536;
 /// Largest size of a 32-bit memory in bytes.
@@ -136,6 +147,8 @@ pub struct VmTable {
     pub length: usize,
     /// Set to 1 by everything that writes an element or grows the table.
     pub dirty: u32,
+    /// A byte for each [`TABLE_CHUNK`] elements, set to 1 by everything that writes one of them. Changes with the base.
+    pub marks: *mut u8,
     /// The runtime's own record of the table; compiled code never looks inside.
     pub owner: *mut c_void,
 }
@@ -245,12 +258,15 @@ pub struct ContextLayout {
     tables: u32,
     constant_globals: u32,
     mutable_globals: u32,
+    global_marks: u32,
     func_refs: u32,
     host_contexts: u32,
     /// Size of the whole context in bytes; a multiple of 16.
     pub size: u32,
     /// Number of mutable globals that the module defines.
     pub mutable_global_count: u32,
+    /// Number of those, the first ones, that have no marks.
+    pub unmarked_global_count: u32,
 }
 
 impl ContextLayout {
@@ -274,6 +290,9 @@ impl ContextLayout {
         let tables = part(info.tables.len() - info.imported_tables as usize, size_of::<VmTable>(), 8);
         let constant_globals = part(constant, size_of::<VmGlobal>(), 16);
         let mutable_globals = part(mutable, size_of::<VmGlobal>(), 16);
+        let mutable = mutable as u32;
+        let unmarked = if mutable < MARKED_GLOBALS_MIN { mutable } else { info.public_global_count() as u32 };
+        let global_marks = part((mutable - unmarked).div_ceil(GLOBAL_CHUNK * 8) as usize, 8, 8);
         let func_refs = part(info.escaped_functions.len(), size_of::<VmFuncRef>(), 8);
         let host_contexts = part(info.imported_functions as usize, size_of::<VmHostContext>(), 8);
         let size = part(0, 0, 16);
@@ -286,10 +305,12 @@ impl ContextLayout {
             tables,
             constant_globals,
             mutable_globals,
+            global_marks,
             func_refs,
             host_contexts,
             size,
-            mutable_global_count: mutable as u32,
+            mutable_global_count: mutable,
+            unmarked_global_count: unmarked,
         }
     }
 
@@ -334,6 +355,33 @@ impl ContextLayout {
     /// Offset of the block of mutable globals: `mutable_global_count` of [`VmGlobal`].
     pub fn mutable_globals(&self) -> u32 {
         self.mutable_globals
+    }
+
+    /// Offset of the marks of mutable globals, eight to a word of `global_mark_words`. See [`ContextLayout::global_mark`].
+    pub fn global_marks(&self) -> u32 {
+        self.global_marks
+    }
+
+    /// How many words of marks of globals there are.
+    pub fn global_mark_words(&self) -> usize {
+        (self.mutable_global_count - self.unmarked_global_count).div_ceil(GLOBAL_CHUNK * 8) as usize
+    }
+
+    /// Offset of the mark that a write of a global sets to 1: a byte that stands for several globals. `None` for one that is
+    /// always reset, as others than the module's own code may write it, or there are few.
+    pub fn global_mark(&self, place: GlobalPlace) -> Option<u32> {
+        match place {
+            GlobalPlace::Mutable(i) => {
+                Some(self.global_marks + i.checked_sub(self.unmarked_global_count)? / GLOBAL_CHUNK)
+            }
+            GlobalPlace::Constant(_) => None,
+        }
+    }
+
+    /// The mutable globals that mark number `mark` stands for.
+    pub fn marked_globals(&self, mark: u32) -> Range<usize> {
+        let start = (self.unmarked_global_count + mark * GLOBAL_CHUNK).min(self.mutable_global_count);
+        start as usize..(start + GLOBAL_CHUNK).min(self.mutable_global_count) as usize
     }
 
     /// Offset of the [`VmFuncRef`] of escaped function `index` (an index into [`ModuleInfo::escaped_functions`]).

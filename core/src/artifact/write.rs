@@ -17,18 +17,17 @@ use crate::config::DirtyTracking;
 use crate::error::{Result, error};
 use crate::sys::page_size;
 
-/// The artifact of a compiled module whose instances are tracked in this way.
+/// The artifact of a compiled module whose instances are tracked in this way. For `dense_bytes` see [`ImagePlan::new`].
 ///
 /// # Errors
 ///
 /// `Limit` when a part is too large for the format.
-pub fn write(compiled: &Compiled, header: &Header, tracking: DirtyTracking) -> Result<Vec<u8>> {
+pub fn write(compiled: &Compiled, header: &Header, tracking: DirtyTracking, dense_bytes: u64) -> Result<Vec<u8>> {
     let info = &compiled.info;
     let mut contents = Contents::default();
     let mut image = Vec::new();
-    let mut plan = ImagePlan::new(info, page_size(), &mut image);
-    let kept = plan.keep_data(info);
-    let (places, elements, data) = segments(info, kept);
+    let plan = ImagePlan::new(info, page_size(), dense_bytes, &mut image);
+    let (places, elements, data) = segments(info, plan.kept_data(info));
     contents.put(Section::Header, header.text(tracking).into_bytes());
     contents.put(Section::Info, declarations::encode(info, &plan, &places));
     contents.put(Section::Functions, words(compiled.functions.iter().flat_map(|f| [f.start, f.len])));
@@ -45,6 +44,7 @@ pub fn write(compiled: &Compiled, header: &Header, tracking: DirtyTracking) -> R
     contents.put(Section::TrapCodes, compiled.traps.iter().map(|t| t.code.code() as u8).collect());
     contents.put(Section::AddressEnds, words(compiled.address_map.ends.iter().copied()));
     contents.put(Section::AddressEntries, compiled.address_map.entries.to_vec());
+    contents.put(Section::ExportOrder, words(export_order(info).into_iter()));
     contents.put(Section::Data, data);
     contents.put(Section::Image, image);
     let symbols = symbols(compiled);
@@ -57,6 +57,12 @@ pub fn write(compiled: &Compiled, header: &Header, tracking: DirtyTracking) -> R
 
 fn words(list: impl Iterator<Item = u32>) -> Vec<u8> {
     list.flat_map(u32::to_le_bytes).collect()
+}
+
+fn export_order(info: &ModuleInfo) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..info.exports.len() as u32).collect();
+    order.sort_by_key(|&index| &info.exports[index as usize].name);
+    order
 }
 
 /// Elements and data as the runtime needs them, and where those of each segment lie. Data that is in the image's own pages

@@ -27,7 +27,7 @@ pub(super) struct Access {
     pub heap: MemFlagsData,
     /// Dirty maps. Only ever written by compiled code.
     pub mark: MemFlagsData,
-    /// `VmTable::dirty`. Only ever written by compiled code.
+    /// `VmTable::dirty`, and marks of tables and globals. Only ever written by compiled code.
     pub table_flag: MemFlagsData,
     pub global: MemFlagsData,
     /// Slots that carry parameters and results. Vectors need more alignment than they have.

@@ -16,18 +16,18 @@
 use std::ops::Range;
 use std::ptr;
 
-use super::{InstanceImage, MemoryImage};
-use crate::artifact::info::{Elements, ModuleInfo};
+use super::{InstanceImage, MemoryImage, pages, tables};
 use crate::artifact::layout::{DIRTY_LINE_BYTES, DIRTY_SPILL_BYTES, MEMORY32_MAX_BYTES, VmGlobal, VmMemory};
 use crate::config::DirtyTracking;
 use crate::error::{Result, bail};
 use crate::vm::instance::VmInstance;
+use crate::vm::marks;
 use crate::vm::memory::{LinearMemory, dirty_map};
 use crate::vm::shared::InstanceMemory;
 
 /// Memories larger than this, which take 64-bit addresses, are rebuilt: most of them is never touched, and a guest could
 /// make the scan of its map take seconds.
-const SCANNED_MAX_BYTES: usize = MEMORY32_MAX_BYTES as usize;
+pub(super) const SCANNED_MAX_BYTES: usize = MEMORY32_MAX_BYTES as usize;
 
 /// Initial values of an instance's mutable globals. They belong to the slot: a `funcref` in them points into its context.
 #[derive(Debug, Default)]
@@ -43,55 +43,17 @@ const SHARED: &str = "an instance that defines a shared memory was to be used ag
 /// `Os` when mappings or memory are exhausted.
 pub fn prepare(instance: &mut VmInstance, image: &InstanceImage) -> Result<GlobalsImage> {
     let module = instance.module().clone();
-    for (memory, image) in instance.memories().iter().zip(image.make(&module.info)?) {
+    let parts = image.make(&module.info)?;
+    for (memory, image) in instance.memories().iter().zip(&parts.memories) {
         if let Some(image) = image {
             image.map(memory.linear())?;
         }
     }
-    for i in 0..image.plan.tables.len() {
-        // A fresh table has nulls already.
-        match table_init(instance, i) {
-            0 => apply_elements(instance, image, i),
-            _ => fill_table(instance, image, i),
-        }
+    for (i, table) in parts.tables.iter().enumerate() {
+        tables::prepare(instance, table, i);
     }
     // SAFETY: nobody runs in the instance.
     Ok(GlobalsImage(unsafe { (*instance.mutable_globals()).into() }))
-}
-
-/// What the elements of a table start as: a reference that perhaps only the instance knows.
-fn table_init(instance: &VmInstance, index: usize) -> u64 {
-    let info = &instance.module().info;
-    let decl = &info.tables[info.imported_tables as usize + index];
-    decl.init.as_ref().map_or(0, |init| instance.evaluate_word(init))
-}
-
-/// The functions of a segment that is in a table's image.
-fn functions(info: &ModuleInfo, segment: u32) -> &[u32] {
-    match &info.element_segments[segment as usize].elements {
-        Elements::Functions(list) => list,
-        // Not in an image.
-        Elements::Expressions(_) => &[],
-    }
-}
-
-fn fill_table(instance: &mut VmInstance, image: &InstanceImage, index: usize) {
-    let init = table_init(instance, index);
-    instance.table_storage(index).elements_mut().fill(init);
-    apply_elements(instance, image, index);
-}
-
-fn apply_elements(instance: &mut VmInstance, image: &InstanceImage, index: usize) {
-    let module = instance.module().clone();
-    let references = instance.references();
-    let elements = instance.table_storage(index).elements_mut();
-    for &(at, segment) in &image.plan.tables[index] {
-        let functions = functions(&module.info, segment);
-        // Lengths were compared with the table's when the module was loaded.
-        for (element, &place) in elements[at..at + functions.len()].iter_mut().zip(functions) {
-            *element = references.element(place);
-        }
-    }
 }
 
 /// Brings an instance back to its image.
@@ -104,13 +66,8 @@ fn apply_elements(instance: &mut VmInstance, image: &InstanceImage, index: usize
 ///
 /// Nobody runs in the instance; `image` and `globals` are those it was prepared with.
 pub unsafe fn reset(instance: &mut VmInstance, image: &InstanceImage, globals: &GlobalsImage) -> Result<()> {
-    if !globals.0.is_empty() {
-        // SAFETY: the block has as many globals as its image, and nobody runs in the instance.
-        unsafe {
-            let to = instance.mutable_globals().cast::<VmGlobal>();
-            ptr::copy_nonoverlapping(globals.0.as_ptr(), to, globals.0.len());
-        }
-    }
+    // SAFETY: nobody runs in the instance; it was prepared with these globals.
+    unsafe { reset_globals(instance, globals) };
     if instance.segments_dirty() {
         instance.reset_segments();
     }
@@ -122,24 +79,37 @@ pub unsafe fn reset(instance: &mut VmInstance, image: &InstanceImage, globals: &
         // SAFETY: the definition of a memory that this instance defines.
         unsafe { reset_memory(memory, &*definition, memory_image.as_ref())? };
     }
-    for i in 0..image.plan.tables.len() {
+    for (i, table) in image.tables().iter().enumerate() {
         let definition = instance.table(imported_tables + i as u32);
         // SAFETY: the definition of a table that this instance defines.
         if unsafe { (*definition).dirty } != 0 {
-            reset_table(instance, image, i);
+            tables::reset(instance, table, i);
         }
     }
     Ok(())
 }
 
-#[cold]
-fn reset_table(instance: &mut VmInstance, image: &InstanceImage, index: usize) {
-    instance.table_storage(index).shrink_to_minimum();
-    fill_table(instance, image, index);
-    let fresh = instance.table_storage(index).definition();
-    let place = instance.table(instance.module().info.imported_tables + index as u32);
-    // SAFETY: the definition of a table that this instance defines.
-    unsafe { place.write(fresh) };
+/// Restores the mutable globals: those that have no marks, and those that are marked.
+///
+/// # Safety
+///
+/// As for [`reset`].
+#[inline]
+unsafe fn reset_globals(instance: &VmInstance, globals: &GlobalsImage) {
+    let layout = &instance.module().layout;
+    let to = instance.mutable_globals().cast::<VmGlobal>();
+    // SAFETY: the block has as many globals as its image, and nobody runs in the instance.
+    let restore = |range: Range<usize>| unsafe {
+        ptr::copy_nonoverlapping(globals.0[range.clone()].as_ptr(), to.add(range.start), range.len());
+    };
+    if layout.unmarked_global_count > 0 {
+        restore(0..layout.unmarked_global_count as usize);
+    }
+    if layout.global_mark_words() > 0 {
+        // SAFETY: marks are the instance's own; nobody runs in it.
+        let marks = unsafe { &mut *instance.global_marks() };
+        marks::take(marks, |mark| restore(layout.marked_globals(mark as u32)));
+    }
 }
 
 /// Restores the dirty lines of a memory and its size.
@@ -156,6 +126,8 @@ unsafe fn reset_memory(memory: &LinearMemory, definition: &VmMemory, image: Opti
             // SAFETY: runs are lines of the memory.
             for_each_run(map, |run| unsafe { restore(definition, run, image) });
         }
+        // SAFETY: passed on.
+        (DirtyTracking::Pages, _) => unsafe { pages::restore(memory, definition, image)? },
         _ => rebuild(memory, image)?,
     }
     if definition.length() > memory.minimum_bytes() {
@@ -167,7 +139,7 @@ unsafe fn reset_memory(memory: &LinearMemory, definition: &VmMemory, image: Opti
 /// Restores a memory whose writes are not known, or whose map is too large to be scanned: its pages are given back, so that
 /// the image, or zeroes, are there again. Costs a system call or two, and time in proportion to what is resident.
 #[cold]
-fn rebuild(memory: &LinearMemory, image: Option<&MemoryImage>) -> Result<()> {
+pub(super) fn rebuild(memory: &LinearMemory, image: Option<&MemoryImage>) -> Result<()> {
     match (memory.discard()?, image) {
         (true, Some(image)) => image.map(memory),
         _ => Ok(()),
@@ -251,6 +223,10 @@ pub unsafe fn check(instance: &mut VmInstance, image: &InstanceImage, globals: &
     if let Some(i) = now.iter().zip(&globals.0).position(|(a, b)| a.bits != b.bits) {
         bail!(Bug, "mutable global {i} differs from its image after a reset");
     }
+    // SAFETY: as above.
+    if unsafe { &*instance.global_marks() }.iter().any(|&word| word != 0) {
+        bail!(Bug, "mutable globals are still marked after a reset");
+    }
     if instance.segments_dirty() {
         bail!(Bug, "segments differ from their image after a reset");
     }
@@ -263,7 +239,7 @@ pub unsafe fn check(instance: &mut VmInstance, image: &InstanceImage, globals: &
         if length != memory.minimum_bytes() {
             bail!(Bug, "memory {i} has {} bytes after a reset; a fresh one has {}", length, memory.minimum_bytes());
         }
-        let tracked = memory.tracking() == DirtyTracking::Lines;
+        let tracked = matches!(memory.tracking(), DirtyTracking::Lines | DirtyTracking::Pages);
         // SAFETY: the map is accessible for the whole memory.
         let map = dirty_map(definition).filter(|_| tracked).map_or(&[][..], |map| unsafe { &*map });
         if let Some(word) = map.iter().position(|&w| w != 0) {
@@ -289,19 +265,7 @@ pub unsafe fn check(instance: &mut VmInstance, image: &InstanceImage, globals: &
             bail!(Bug, "memory {i} differs from its image somewhere in {range:?} after a reset");
         }
     }
-    for (i, segments) in image.plan.tables.iter().enumerate() {
-        let decl = &module.info.tables[module.info.imported_tables as usize + i];
-        let mut expected = vec![table_init(instance, i); decl.ty.minimum as usize];
-        for &(at, segment) in segments {
-            for (k, &place) in functions(&module.info, segment).iter().enumerate() {
-                expected[at + k] = instance.references().element(place);
-            }
-        }
-        if instance.table_storage(i).elements_mut() != expected {
-            bail!(Bug, "table {i} differs from its image after a reset");
-        }
-    }
-    Ok(())
+    tables::check(instance, image)
 }
 
 #[cfg(test)]

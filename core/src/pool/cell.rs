@@ -9,6 +9,7 @@
 use std::any::Any;
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
 use std::sync::Weak;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,6 +18,7 @@ use super::warm::Lease;
 use crate::artifact::layout::{VmFuncRef, VmStore};
 use crate::backtrace::WasmBacktrace;
 use crate::error::{Error, Result, TrapCode, error};
+use crate::vm::instance::VmInstance;
 use crate::vm::limiter::{LimiterHook, Question, ResourceLimiter};
 use crate::vm::{entry, unwind};
 
@@ -72,6 +74,8 @@ pub struct StoreCell {
     /// `id << 1 | claimed`, or 0 when free. One word, so that a stale handle can never disturb the next owner.
     state: AtomicU64,
     settings: CellSettings,
+    /// Whether no call is let in any more.
+    poisoned: bool,
     /// The engine's public part; this layer never looks inside.
     engine: Weak<dyn Any + Send + Sync>,
     failure: Option<Failure>,
@@ -98,6 +102,7 @@ impl StoreCell {
             vm: VmStore { stack_limit: entry::NOT_ENTERED, limiter: std::ptr::null() },
             state: AtomicU64::new(0),
             settings,
+            poisoned: false,
             engine,
             failure: None,
             limiter: None,
@@ -127,6 +132,7 @@ impl StoreCell {
             self.externs.clear();
         }
         self.failure = None;
+        self.poisoned = false;
         if self.limiter.is_some() {
             self.limiter = None;
             self.vm.limiter = std::ptr::null();
@@ -164,6 +170,31 @@ impl StoreCell {
     /// Whether there is a limiter.
     pub fn is_limited(&self) -> bool {
         self.limiter.is_some()
+    }
+
+    /// Whether a call into the store is going on.
+    pub fn is_entered(&self) -> bool {
+        self.vm.stack_limit != entry::NOT_ENTERED
+    }
+
+    /// Lets no call in from here on, or lets calls in again.
+    pub fn set_poisoned(&mut self, poisoned: bool) {
+        self.poisoned = poisoned;
+    }
+
+    /// Checks that calls are let in.
+    ///
+    /// # Errors
+    ///
+    /// `Poisoned`.
+    #[inline]
+    pub fn check_sound(&self) -> Result<()> {
+        if self.poisoned { Err(is_poisoned()) } else { Ok(()) }
+    }
+
+    /// The store's lease of an instance.
+    pub fn lease_of(&mut self, instance: NonNull<VmInstance>) -> Option<&mut Lease> {
+        self.leases.iter_mut().find(|lease| std::ptr::eq(&*lease.slot().instance, instance.as_ptr()))
     }
 
     /// Instances of the store.
@@ -275,7 +306,7 @@ impl StoreCell {
     ///
     /// # Errors
     ///
-    /// `Trap` when the guest trapped; a host function's own error.
+    /// `Trap` when the guest trapped; a host function's own error; `Poisoned`.
     ///
     /// # Panics
     ///
@@ -288,6 +319,8 @@ impl StoreCell {
     /// * `slots` has room for the callee's parameters and results, and holds parameters of its type.
     #[inline]
     pub unsafe fn call(cell: *mut StoreCell, callee: *const VmFuncRef, slots: *mut u64) -> Result<()> {
+        // SAFETY: passed on.
+        unsafe { (*cell).check_sound()? };
         // SAFETY: passed on. No reference to the cell is alive during the call: host functions make their own.
         let code = unsafe {
             let max = (*cell).settings.max_wasm_stack;
@@ -319,6 +352,11 @@ impl StoreCell {
             (None, _) => unreachable!("0 means success"),
         }
     }
+}
+
+#[cold]
+fn is_poisoned() -> Error {
+    error!(Poisoned, "a reset in this store failed half-way, so that no call is let in any more: close (drop) it")
 }
 
 #[cold]

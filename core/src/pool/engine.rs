@@ -5,6 +5,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
+use super::background::Background;
 use super::cell::{CellSettings, StoreCell};
 use super::warm::WarmPool;
 use crate::error::{Result, bail};
@@ -23,6 +24,8 @@ pub struct EnginePool {
     abandoned_count: AtomicUsize,
     /// Number of pools that slots can be acquired from. Without one, nobody would close what is abandoned.
     open_pools: AtomicUsize,
+    /// Where slots with much to restore go.
+    background: Option<Background>,
 }
 
 #[derive(Default)]
@@ -43,7 +46,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl EnginePool {
     /// Pools of an engine that allows `max_slots` slots, and cells with these settings.
-    pub fn new(max_slots: usize, settings: CellSettings, owner: Weak<dyn Any + Send + Sync>) -> Arc<Self> {
+    pub fn new(
+        max_slots: usize,
+        settings: CellSettings,
+        background: Option<Background>,
+        owner: Weak<dyn Any + Send + Sync>,
+    ) -> Arc<Self> {
         Arc::new(EnginePool {
             max_slots,
             settings,
@@ -54,6 +62,7 @@ impl EnginePool {
             abandoned: Mutex::default(),
             abandoned_count: AtomicUsize::new(0),
             open_pools: AtomicUsize::new(0),
+            background,
         })
     }
 
@@ -96,6 +105,17 @@ impl EnginePool {
 
     pub(super) fn slot_gone(&self) {
         self.existing.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Where slots with much to restore go, if the engine wants them reset elsewhere.
+    #[inline]
+    pub(super) fn background(&self) -> Option<&Background> {
+        self.background.as_ref()
+    }
+
+    /// Number of slots that wait for being reset elsewhere, or are. They are live.
+    pub fn resetting(&self) -> usize {
+        self.background.as_ref().map_or(0, Background::resetting)
     }
 
     /// Number of live slots: those that exist and are not idle.

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use super::cell::StoreCell;
 use super::engine::EnginePool;
 use super::warm::WarmPool;
-use crate::error::Result;
+use crate::error::{Result, bail};
 use crate::image::{self, GlobalsImage, InstanceImage};
 use crate::vm::instance::{ImportValue, InstanceLimits, VmInstance};
 use crate::vm::module::VmModule;
+use crate::vm::shared::InstanceMemory;
 
 /// All that is needed to make a slot.
 pub struct SlotRecipe {
@@ -35,6 +36,8 @@ unsafe impl Sync for SlotRecipe {}
 pub struct Slot {
     pub instance: Box<VmInstance>,
     globals: GlobalsImage,
+    /// Whether it must not be used again.
+    broken: bool,
     cell: Option<NonNull<StoreCell>>,
     engine: Arc<EnginePool>,
     /// The pool it belongs to, which lives as long as its slots are live.
@@ -52,7 +55,7 @@ impl Slot {
         // SAFETY: the recipe's imports match its module; they outlive the pool's slots.
         let mut instance = unsafe { VmInstance::new(recipe.module.clone(), &recipe.imports, recipe.limits) }?;
         let globals = image::prepare(&mut instance, &recipe.image)?;
-        Ok(Box::new(Slot { instance, globals, cell: None, engine, pool, home: 0 }))
+        Ok(Box::new(Slot { instance, globals, broken: false, cell: None, engine, pool, home: 0 }))
     }
 
     /// Brings the instance back to its image.
@@ -70,6 +73,48 @@ impl Slot {
             }
         }
         Ok(())
+    }
+
+    /// Brings the instance of a live slot back to its image, while others may be linked to it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Slot::reset`]; the slot is broken then. `Unsupported` for an instance that cannot be reset; nothing has happened
+    /// then.
+    pub(super) fn reset_live(&mut self, recipe: &SlotRecipe) -> Result<()> {
+        let memories = self.instance.memories();
+        if memories.iter().any(|memory| matches!(memory, InstanceMemory::Shared(_))) {
+            bail!(
+                Unsupported,
+                "the instance defines a shared memory, which others may be using, so it cannot be reset: make another instance"
+            );
+        }
+        let exposed: Vec<usize> = (0..memories.len()).filter(|&i| memories[i].linear().is_exposed()).collect();
+        self.broken = true;
+        self.reset(recipe)?;
+        self.broken = false;
+        for i in exposed {
+            self.instance.memories()[i].linear().expose();
+        }
+        Ok(())
+    }
+
+    /// Whether the slot must not be used again.
+    #[inline]
+    pub fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// Does not let the slot be used again.
+    pub(super) fn give_up(&mut self) {
+        self.broken = true;
+    }
+
+    /// Whether a reset has more than `threshold` bytes of memories to restore.
+    #[inline]
+    pub(super) fn has_more_to_restore(&self, threshold: usize) -> bool {
+        // SAFETY: a slot that is given back is not in use.
+        unsafe { image::exceeds(&self.instance, threshold) }
     }
 
     /// The slot's own cell, with the instance handed to it.

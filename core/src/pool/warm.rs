@@ -13,6 +13,7 @@ use super::engine::EnginePool;
 use super::slot::{Slot, SlotRecipe};
 use super::thread;
 use crate::error::Result;
+use crate::image::InstanceImage;
 
 /// Number of shards; a power of two. More than cores, so that few threads share one.
 const SHARDS: usize = 16;
@@ -97,6 +98,9 @@ impl Drop for PoolHandle {
             drop(idle);
             drop(pool);
         }
+        if let Some(background) = self.0.engine.background() {
+            background.cancel(&self.0);
+        }
     }
 }
 
@@ -110,7 +114,11 @@ impl WarmPool {
         let mut slot = match stolen {
             Some(slot) => slot,
             None => {
-                self.engine.count_slot()?;
+                if let Err(error) = self.engine.count_slot() {
+                    // What is being reset is in use no longer than that takes.
+                    let helped = self.engine.background().is_some_and(|background| background.help());
+                    return if helped { self.acquire_cold(home) } else { Err(error) };
+                }
                 // A slot that cannot be made has not been made: the count goes back.
                 Slot::new(&self.recipe, self.engine.clone(), NonNull::from(&**self))
                     .inspect_err(|_| self.engine.slot_gone())?
@@ -136,9 +144,17 @@ impl WarmPool {
 
     /// Resets a slot and takes it back. Gives the shard's hold on a closed pool, to be dropped by the caller.
     #[inline]
-    fn release(&self, mut slot: Box<Slot>) -> Option<Arc<WarmPool>> {
+    fn release(&self, slot: Box<Slot>) -> Option<Arc<WarmPool>> {
+        let slot = match self.engine.background() {
+            Some(background) if self.keeps_slots && !slot.is_broken() => background.offer(self, slot)?,
+            _ => slot,
+        };
+        self.reset_and_keep(slot)
+    }
+
+    fn reset_and_keep(&self, mut slot: Box<Slot>) -> Option<Arc<WarmPool>> {
         let home = slot.home;
-        let kept = match self.keeps_slots.then(|| slot.reset(&self.recipe)) {
+        let kept = match (self.keeps_slots && !slot.is_broken()).then(|| slot.reset(&self.recipe)) {
             Some(Ok(())) => Some(slot),
             Some(Err(error)) => {
                 self.failed_reset(&error);
@@ -164,6 +180,17 @@ impl WarmPool {
 }
 
 impl WarmPool {
+    /// Calls `keep` with a live slot of this shard, unless the pool is closed or closes meanwhile. What is not kept comes back.
+    pub(super) fn if_open(
+        &self,
+        home: usize,
+        slot: Box<Slot>,
+        keep: impl FnOnce(Box<Slot>) -> Option<Box<Slot>>,
+    ) -> Option<Box<Slot>> {
+        let shard = self.shards[home].lock();
+        if shard.closed { Some(slot) } else { keep(slot) }
+    }
+
     /// A slot that cannot be reset is thrown away with its mappings; a paranoid engine does not go on.
     #[cold]
     fn failed_reset(&self, error: &crate::Error) {
@@ -172,6 +199,14 @@ impl WarmPool {
             std::process::abort();
         }
     }
+}
+
+/// Resets a live slot here and now, and gives it back.
+pub(super) fn release_here(slot: Box<Slot>) {
+    // SAFETY: the slot's home shard keeps the pool alive while the slot is live.
+    let last = unsafe { slot.pool.as_ref() }.reset_and_keep(slot);
+    // The pool may end here, when nothing borrows it any more.
+    drop(last);
 }
 
 /// A live slot. Dropping it resets the slot and gives it back.
@@ -185,6 +220,31 @@ impl Lease {
     #[inline]
     pub fn slot(&self) -> &Slot {
         &self.0
+    }
+
+    /// Brings the instance back to its image; others may be linked to it.
+    ///
+    /// # Errors
+    ///
+    /// When that fails: no call must go to the instance any more. `Unsupported` when it cannot be done; nothing has happened then.
+    pub fn reset(&mut self) -> Result<()> {
+        // SAFETY: the slot's home shard keeps the pool alive while the slot is live.
+        let pool = unsafe { self.0.pool.as_ref() };
+        self.0.reset_live(&pool.recipe).inspect_err(|error| {
+            if self.0.is_broken() {
+                pool.failed_reset(error);
+            }
+        })
+    }
+
+    /// The image of the instance.
+    ///
+    /// # Safety
+    ///
+    /// The slot is live for `'a`.
+    pub unsafe fn image<'a>(&self) -> &'a InstanceImage {
+        // SAFETY: passed on; the slot's home shard keeps the pool alive while the slot is live.
+        &unsafe { self.0.pool.as_ref() }.recipe.image
     }
 
     #[inline]

@@ -2,8 +2,8 @@
 //!
 //! | made by | pages | file to map from elsewhere |
 //! |---|---|---|
-//! | [`Mapped::copy_of`] | anonymous | none |
-//! | [`Mapped::open`] | private mapping of a file | that file |
+//! | [`Mapped::copy_of`], [`Mapped::composed`] | anonymous | none |
+//! | [`Mapped::open`] | private mapping of a file | that file, until [`Mapped::close_file`] |
 //! | [`Mapped::sealed`], [`Mapped::sealed_copy`] | shared mapping of a sealed anonymous file | that file |
 //!
 //! Invariant: no page is writable once a value is made, so none is ever writable and executable at once.
@@ -13,19 +13,21 @@ use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::ptr::{self, NonNull};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::mmap::os_error;
 use crate::error::{Result, bail, error};
 
 const _: () = assert!(cfg!(target_endian = "little"), "words of artifacts are read in place");
 
-/// Mapped bytes. Unmapped when dropped.
+/// Mapped bytes. Unmapped when dropped, and the file is closed then at the latest.
 #[derive(Debug)]
 pub struct Mapped {
     map: NonNull<u8>,
     len: usize,
-    file: Option<OwnedFd>,
+    file: Mutex<Option<OwnedFd>>,
+    from_file: bool,
 }
 
 // SAFETY: the pages are not writable through this value, and it owns them.
@@ -40,11 +42,27 @@ impl Mapped {
     ///
     /// `Os` when there is no memory for it.
     pub fn copy_of(bytes: &[u8]) -> Result<Self> {
+        Mapped::composed(bytes.len(), [(0, bytes)].into_iter())
+    }
+
+    /// `len` bytes, not 0, that are in no file: `parts` at their offsets and zeroes elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// `Os` when there is no memory for it.
+    ///
+    /// # Panics
+    ///
+    /// If a part does not fit.
+    pub fn composed<'a>(len: usize, parts: impl Iterator<Item = (usize, &'a [u8])>) -> Result<Self> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-        let mapped = Mapped::map(bytes.len(), libc::PROT_READ | libc::PROT_WRITE, flags, None)?;
-        // SAFETY: as many writable bytes were mapped just now.
-        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), mapped.map.as_ptr(), bytes.len()) };
-        mapped.protect(0..bytes.len(), libc::PROT_READ)?;
+        let mapped = Mapped::map(len, libc::PROT_READ | libc::PROT_WRITE, flags, None)?;
+        for (offset, bytes) in parts {
+            assert!(offset <= len && bytes.len() <= len - offset, "{} bytes at {offset} of {len}", bytes.len());
+            // SAFETY: as many writable bytes were mapped just now.
+            unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), mapped.map.as_ptr().add(offset), bytes.len()) };
+        }
+        mapped.protect(0..len, libc::PROT_READ)?;
         Ok(mapped)
     }
 
@@ -112,7 +130,8 @@ impl Mapped {
         if map == libc::MAP_FAILED {
             return Err(os_error("mapping", len));
         }
-        Ok(Mapped { map: NonNull::new(map.cast()).expect("mmap never returns null without MAP_FIXED"), len, file })
+        let map = NonNull::new(map.cast()).expect("mmap never returns null without MAP_FIXED");
+        Ok(Mapped { map, len, from_file: file.is_some(), file: Mutex::new(file) })
     }
 
     /// Protects the pages of a range.
@@ -134,9 +153,9 @@ impl Mapped {
         if range.is_empty() {
             return Ok(());
         }
-        self.protect(range, libc::PROT_READ | libc::PROT_EXEC).map_err(|e| match self.file {
-            Some(_) => e.context("a file cannot be executed in place (is its file system mounted noexec?)"),
-            None => e,
+        self.protect(range, libc::PROT_READ | libc::PROT_EXEC).map_err(|e| match self.from_file {
+            true => e.context("a file cannot be executed in place (is its file system mounted noexec?)"),
+            false => e,
         })
     }
 
@@ -147,9 +166,50 @@ impl Mapped {
         unsafe { std::slice::from_raw_parts(self.map.as_ptr(), self.len) }
     }
 
-    /// The file that the bytes are mapped from, if they are.
-    pub fn file(&self) -> Option<BorrowedFd<'_>> {
-        self.file.as_ref().map(|f| f.as_fd())
+    fn open_file(&self) -> MutexGuard<'_, Option<OwnedFd>> {
+        self.file.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Whether there is a file to map from elsewhere.
+    pub fn has_file(&self) -> bool {
+        self.open_file().is_some()
+    }
+
+    /// Calls `map` with the file that the bytes are mapped from; `None` when they are in none, or it was closed.
+    pub fn with_file<T>(&self, map: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
+        self.open_file().as_ref().map(|file| map(file.as_fd()))
+    }
+
+    /// Closes the file: the bytes stay mapped, but cannot be mapped elsewhere any more.
+    pub fn close_file(&self) {
+        *self.open_file() = None;
+    }
+
+    /// Closes the file if few descriptors are left for others: most of those that the process may have are in use. Says so in
+    /// the log, once. A system gives out the lowest number that is free.
+    pub fn close_file_if_scarce(&self) {
+        static SAID: AtomicBool = AtomicBool::new(false);
+        let limit = descriptor_limit();
+        let mut file = self.open_file();
+        if file.as_ref().is_some_and(|file| file.as_raw_fd() as u64 >= limit / 4 * 3) {
+            *file = None;
+            if !SAID.swap(true, Ordering::Relaxed) {
+                log::warn!(
+                    "most of {limit} file descriptors are in use: images of more memories are copied instead of mapped \
+                     (raise ulimit -n)"
+                );
+            }
+        }
+    }
+}
+
+/// How many descriptors the process may have.
+fn descriptor_limit() -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is one to be written.
+    match unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } {
+        0 => limit.rlim_cur,
+        _ => u64::MAX,
     }
 }
 

@@ -145,7 +145,7 @@ mod tests {
         let page = super::super::page_size();
         let bytes = Mapped::sealed(page * 2, [(page, &b"hello"[..])].into_iter()).unwrap();
         let reservation = Reservation::new(page * 4).unwrap();
-        reservation.map_copy_on_write(page..page * 3, bytes.file().unwrap(), 0).unwrap();
+        bytes.with_file(|file| reservation.map_copy_on_write(page..page * 3, file, 0)).unwrap().unwrap();
         // SAFETY: two pages were mapped readable and writable there.
         let seen = unsafe { std::slice::from_raw_parts_mut(reservation.base().add(page), page * 2) };
         assert_eq!(&seen[page..page + 5], b"hello");
@@ -159,7 +159,7 @@ mod tests {
         let bytes = Mapped::sealed(page, [(0, &b"hello"[..])].into_iter()).unwrap();
         let reservation = Reservation::new(page * 3).unwrap();
         reservation.commit(0..page * 3).unwrap();
-        reservation.map_copy_on_write(page..page * 2, bytes.file().unwrap(), 0).unwrap();
+        bytes.with_file(|file| reservation.map_copy_on_write(page..page * 2, file, 0)).unwrap().unwrap();
         // SAFETY: three pages are readable and writable there.
         let seen = unsafe { std::slice::from_raw_parts_mut(reservation.base(), page * 3) };
         seen.fill(0xff);

@@ -1,8 +1,10 @@
 //! The only place that talks to the operating system.
 
 pub mod cpu;
+pub mod fork;
 pub mod mapped;
 pub mod mmap;
+pub mod pagemap;
 pub mod profile;
 pub mod racy;
 pub mod signals;

@@ -35,6 +35,19 @@ unsafe impl Sync for Previous {}
 static PREVIOUS: Previous = Previous(UnsafeCell::new(MaybeUninit::zeroed()));
 static DECIDE: OnceLock<Decide> = OnceLock::new();
 
+/// Leaves the process's signals to other threads: this one takes none but those of its own faults.
+pub fn leave_to_others() {
+    // SAFETY: the set is initialised by sigfillset before it is used; the mask is this thread's own.
+    unsafe {
+        let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+        libc::sigfillset(set.as_mut_ptr());
+        for signal in SIGNALS.into_iter().chain([libc::SIGTRAP, libc::SIGABRT]) {
+            libc::sigdelset(set.as_mut_ptr(), signal);
+        }
+        libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut());
+    }
+}
+
 /// Installs the handlers, once per process.
 ///
 /// # Errors

@@ -411,6 +411,12 @@ impl VmInstance {
         std::ptr::slice_from_raw_parts_mut(start.cast(), self.module.layout.mutable_global_count as usize)
     }
 
+    /// Marks of mutable globals, see [`ContextLayout::global_mark`](crate::artifact::layout::ContextLayout::global_mark).
+    pub fn global_marks(&self) -> *mut [u64] {
+        let start = self.part::<u64>(self.module.layout.global_marks());
+        std::ptr::slice_from_raw_parts_mut(start, self.module.layout.global_mark_words())
+    }
+
     /// Bytes of data segment `index`; none once it is dropped.
     pub fn data_segment(&self, index: u32) -> &[u8] {
         let info = &self.module.info;

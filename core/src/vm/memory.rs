@@ -46,6 +46,9 @@ pub struct LinearMemory {
     tracking: DirtyTracking,
     /// Whether something writes that `tracking` does not see.
     exposed: AtomicBool,
+    /// What [`Pages`](DirtyTracking::Pages) remembers from one reset to the next: how many pages it has copied since it last looked
+    /// whether they are still written.
+    pub copied_pages: AtomicUsize,
     minimum_bytes: usize,
     /// The type's maximum or the engine's limit, whichever is smaller, in bytes.
     limit_bytes: usize,
@@ -66,7 +69,7 @@ struct Space {
     capacity: usize,
     /// Bytes of heap that are accessible; whole host pages.
     committed: usize,
-    /// Whether the memory has moved here, so that no part of it is mapped from its image.
+    /// Whether the memory has moved here, or its image was copied to it, so that no part of it is mapped from its image.
     moved: bool,
 }
 
@@ -187,6 +190,7 @@ impl LinearMemory {
             plan,
             tracking,
             exposed: AtomicBool::new(false),
+            copied_pages: AtomicUsize::new(0),
             minimum_bytes: minimum as usize,
             limit_bytes: limit as usize,
             space: Mutex::new(space),
@@ -216,6 +220,16 @@ impl LinearMemory {
         if self.exposed.load(Ordering::Relaxed) { DirtyTracking::Off } else { self.tracking }
     }
 
+    /// Whether something writes that its tracking does not see.
+    pub fn is_exposed(&self) -> bool {
+        self.exposed.load(Ordering::Relaxed)
+    }
+
+    /// Code that writes without being seen is still linked to the memory: says so again after a reset.
+    pub fn expose(&self) {
+        self.exposed.store(true, Ordering::Relaxed);
+    }
+
     /// Size of a fresh memory in bytes.
     #[inline]
     pub fn minimum_bytes(&self) -> usize {
@@ -243,8 +257,22 @@ impl LinearMemory {
         map(&space.reservation, space.heap(range))
     }
 
+    /// Copies bytes of an image to the heap at `at`, which is accessible there, without marks: for an image that is not
+    /// mapped. The next [`LinearMemory::discard`] says so.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses the memory.
+    pub unsafe fn copy_image(&self, at: usize, bytes: &[u8]) {
+        let mut space = self.space();
+        assert!(at <= space.committed && bytes.len() <= space.committed - at, "{} bytes at {at}", bytes.len());
+        space.moved = true;
+        // SAFETY: the range is accessible, and the caller vouches that nobody uses it.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), space.base().add(at), bytes.len()) };
+    }
+
     /// Throws away all that was written to the heap: it becomes what is mapped there, the image or zeroes. So does the
-    /// map. Says whether the image must be mapped anew, as the memory has moved.
+    /// map. Says whether the image must be mapped or copied anew: the memory has moved, or was copied to.
     ///
     /// # Errors
     ///
@@ -255,6 +283,34 @@ impl LinearMemory {
         space.reservation.discard(0..space.committed_map(space.committed))?;
         self.exposed.store(false, Ordering::Relaxed);
         Ok(std::mem::replace(&mut space.moved, false))
+    }
+
+    /// Whether it has moved, so that nothing is mapped from its image until [`LinearMemory::discard`].
+    pub fn has_moved(&self) -> bool {
+        self.space().moved
+    }
+
+    /// Throws away what was written to whole pages of the heap: they become what is mapped there.
+    ///
+    /// # Errors
+    ///
+    /// `Os` when the system refuses.
+    pub fn discard_range(&self, range: Range<usize>) -> Result<()> {
+        if range.is_empty() {
+            return Ok(());
+        }
+        self.map_heap(range, |reservation, range| reservation.discard(range))
+    }
+
+    /// Removes all marks.
+    ///
+    /// # Errors
+    ///
+    /// `Os` when the system refuses.
+    #[cold]
+    pub fn discard_map(&self) -> Result<()> {
+        let space = self.space();
+        space.reservation.discard(0..space.committed_map(space.committed))
     }
 
     /// Back to the size of a fresh memory. What lies beyond it must be zero.

@@ -1,11 +1,18 @@
 //! Tables: 8 bytes per element, `*const VmFuncRef` or an externref's arena index plus one; 0 is null.
+//!
+//! Like a memory, a table knows which parts of it were written: a mark for each [`TABLE_CHUNK`] elements, and one flag for all
+//! of them, so that a table nobody wrote costs a look at the flag.
+//!
+//! Invariant: there are marks for all elements. Where the flag is 0, the table has its first size, and no mark is set.
 
 use std::ffi::c_void;
+use std::ops::Range;
 use std::ptr;
 
 use super::limiter::{self, Growth, Resource};
+use super::marks;
 use crate::artifact::info::TableType;
-use crate::artifact::layout::{VmStore, VmTable};
+use crate::artifact::layout::{TABLE_CHUNK, VmStore, VmTable};
 use crate::error::{Result, TrapCode, error};
 use crate::sys::mmap;
 
@@ -13,9 +20,18 @@ use crate::sys::mmap;
 #[derive(Debug)]
 pub struct TableStorage {
     elements: Vec<u64>,
+    /// A byte for each chunk, eight to a word.
+    marks: Vec<u64>,
     ty: TableType,
     /// The type's maximum or the engine's limit, whichever is smaller.
     limit: u64,
+    /// See [`TableStorage::set_values`].
+    values: Box<[u64]>,
+}
+
+/// How many words hold the marks of `len` elements.
+fn mark_words(len: usize) -> usize {
+    len.div_ceil(TABLE_CHUNK * 8)
 }
 
 impl TableStorage {
@@ -32,7 +48,8 @@ impl TableStorage {
             .map_err(|_| error!(Limit, "no memory for a table of {} elements", ty.minimum))?;
         mmap::populate(elements.as_mut_ptr().cast(), len * size_of::<u64>());
         elements.resize(len, 0);
-        Ok(TableStorage { elements, ty, limit: ty.maximum_elements().min(limit) })
+        let marks = vec![0; mark_words(len)];
+        Ok(TableStorage { elements, marks, ty, limit: ty.maximum_elements().min(limit), values: [].into() })
     }
 
     /// The declared type.
@@ -46,6 +63,7 @@ impl TableStorage {
             base: self.elements.as_mut_ptr(),
             length: self.elements.len(),
             dirty: 0,
+            marks: self.marks.as_mut_ptr().cast(),
             owner: ptr::from_mut(self).cast::<c_void>(),
         }
     }
@@ -55,9 +73,27 @@ impl TableStorage {
         &mut self.elements
     }
 
-    /// Back to the size of a fresh table.
-    pub fn shrink_to_minimum(&mut self) {
+    /// Elements of the image that only the instance knows, for whoever resets the table.
+    pub fn set_values(&mut self, values: Box<[u64]>) {
+        self.values = values;
+    }
+
+    /// Back to the size of a fresh table, with `restore` called for each range of elements that may have been written:
+    /// ascending, with all elements and the values that were set.
+    pub fn reset(&mut self, mut restore: impl FnMut(Range<usize>, &mut [u64], &[u64])) {
         self.elements.truncate(self.ty.minimum as usize);
+        self.marks.truncate(mark_words(self.elements.len()));
+        let len = self.elements.len();
+        marks::take(&mut self.marks, |mark| {
+            // A mark may be one of elements that are gone.
+            let range = (mark * TABLE_CHUNK).min(len)..((mark + 1) * TABLE_CHUNK).min(len);
+            restore(range.clone(), &mut self.elements[range], &self.values);
+        });
+    }
+
+    /// Whether no mark is set.
+    pub fn is_unmarked(&self) -> bool {
+        self.marks.iter().all(|&word| word == 0)
     }
 }
 
@@ -70,6 +106,21 @@ impl TableStorage {
 pub unsafe fn owner<'a>(definition: &VmTable) -> &'a mut TableStorage {
     // SAFETY: `owner` was set by `definition` and lives as long as the table.
     unsafe { &mut *definition.owner.cast::<TableStorage>() }
+}
+
+/// Marks the chunks of `len` elements from `at` on, which lie in the table.
+///
+/// # Safety
+///
+/// The definition is that of a live table which nobody else uses now; the range was checked.
+unsafe fn mark(definition: &mut VmTable, at: usize, len: usize) {
+    if len == 0 {
+        return;
+    }
+    definition.dirty = 1;
+    let (first, last) = (at / TABLE_CHUNK, (at + len - 1) / TABLE_CHUNK);
+    // SAFETY: there are marks for all elements.
+    unsafe { ptr::write_bytes(definition.marks.add(first), 1, last - first + 1) };
 }
 
 fn in_bounds(definition: &VmTable, start: u64, len: u64) -> Result<usize, TrapCode> {
@@ -101,7 +152,8 @@ pub unsafe fn write(
     values: impl ExactSizeIterator<Item = u64>,
 ) -> Result<(), TrapCode> {
     let at = in_bounds(definition, start, values.len() as u64)?;
-    definition.dirty = 1;
+    // SAFETY: the range was checked.
+    unsafe { mark(definition, at, values.len()) };
     for (i, value) in values.enumerate() {
         // SAFETY: the range was checked.
         unsafe { *definition.base.add(at + i) = value };
@@ -116,9 +168,11 @@ pub unsafe fn write(
 /// As for [`write`].
 pub unsafe fn fill(definition: &mut VmTable, start: u64, value: u64, len: u64) -> Result<(), TrapCode> {
     let at = in_bounds(definition, start, len)?;
-    definition.dirty = 1;
     // SAFETY: the range was checked.
-    unsafe { std::slice::from_raw_parts_mut(definition.base.add(at), len as usize) }.fill(value);
+    unsafe {
+        mark(definition, at, len as usize);
+        std::slice::from_raw_parts_mut(definition.base.add(at), len as usize).fill(value);
+    }
     Ok(())
 }
 
@@ -132,7 +186,7 @@ pub unsafe fn copy(dst: *mut VmTable, src: *const VmTable, to: u64, from: u64, l
     unsafe {
         let to = in_bounds(&*dst, to, len)?;
         let from = in_bounds(&*src, from, len)?;
-        (*dst).dirty = 1;
+        mark(&mut *dst, to, len as usize);
         ptr::copy((*src).base.add(from), (*dst).base.add(to), len as usize);
     }
     Ok(())
@@ -165,12 +219,18 @@ unsafe fn extend(definition: &mut VmTable, delta: u64, value: u64) -> Option<u64
     let storage = unsafe { owner(definition) };
     let old = definition.length as u64;
     let new = old.checked_add(delta)?;
-    if new > storage.limit || storage.elements.try_reserve((new - old) as usize).is_err() {
+    let more_marks = mark_words(usize::try_from(new).ok()?) - storage.marks.len();
+    if new > storage.limit
+        || storage.elements.try_reserve((new - old) as usize).is_err()
+        || storage.marks.try_reserve(more_marks).is_err()
+    {
         return None;
     }
     storage.elements.resize(new as usize, value);
+    storage.marks.resize(storage.marks.len() + more_marks, 0);
     if delta > 0 {
         definition.base = storage.elements.as_mut_ptr();
+        definition.marks = storage.marks.as_mut_ptr().cast();
         definition.length = new as usize;
         definition.dirty = 1;
     }

@@ -17,8 +17,10 @@
 //! | `simd` | vectors across every boundary, in what a reset undoes, and where the specification leaves a choice |
 //! | `wasi` | WASI preview 1: each function, hostile arguments, nothing that was not granted |
 //! | `bounds`, `memory64`, `pages` | accesses at the edges; 64-bit memories and tables; pages of one byte; in every mode |
+//! | `resets`, `background` | instances that are reset in place; pages the system tells of; resets on the engine's own thread |
 //! | `modes` | the tests of isolation, traps and linking again, in every mode |
 //! | `artifact` | what is loaded runs as what was compiled; what is damaged or foreign is refused |
+//! | `images` | segments in images, mapped or copied, against a model |
 //! | `bytes`, `segments`, `linking` | the bytes convention; segments and start; what instances of a store share |
 //! | `linker` | what a linker offers beyond definitions one by one; calls without checks |
 //! | `references`, `tail_calls`, `wide` | typed function references, tail calls and wide arithmetic, through the public interface |
@@ -29,12 +31,14 @@
 
 mod artifact;
 mod atomics;
+mod background;
 mod backtraces;
 mod bounds;
 mod bytes;
 mod dwarf;
 mod handles;
 mod hosts;
+mod images;
 mod isolation;
 mod kit;
 mod leaks;
@@ -51,6 +55,7 @@ mod profiling;
 mod program;
 mod random;
 mod references;
+mod resets;
 mod segments;
 mod shared;
 mod shared_memory;

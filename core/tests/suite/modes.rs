@@ -6,7 +6,8 @@ use std::process::Command;
 use crate::kit::{self, MODES};
 
 /// Modules of tests that depend on how memories, tables, traps and slots work.
-const MODULES: [&str; 5] = ["isolation::", "segments::", "linking::", "traps::every_trap", "stack::"];
+const MODULES: [&str; 7] =
+    ["isolation::", "segments::", "images::segments", "images::memories", "linking::", "traps::every_trap", "stack::"];
 
 fn run_in(names: &[&str]) {
     for name in names {

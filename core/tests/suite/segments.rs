@@ -4,7 +4,7 @@ use instar::{
     Global, GlobalType, Linker, Memory, MemoryType, RefType, Store, Table, TableType, TrapCode, Val, ValType,
 };
 
-use crate::kit::{module, one_slot, paranoid, pre, traps};
+use crate::kit::{self, module, one_slot, paranoid, pre, traps};
 
 #[test]
 fn later_segments_overwrite_earlier_ones_wherever_their_offsets_come_from() {
@@ -222,4 +222,72 @@ fn constant_expressions_compute_with_imported_globals() {
     let outside = r#"(module (import "h" "minus" (global $minus i32)) (memory 1)
       (data (i32.add (global.get $minus) (i32.const 0)) "x"))"#;
     traps(linker.instantiate(&mut store, &module(&engine, outside)), TrapCode::MemoryOutOfBounds);
+}
+
+#[test]
+fn operations_on_segments_are_undone_wherever_their_bytes_lie() {
+    // The active ones lie in the image, in its extents or in a sparse one; the passive ones beside it.
+    for dense in [0, 1 << 20] {
+        let engine = kit::engine(|config| {
+            config.max_instances(1).memory_guaranteed_dense_image_size(dense);
+        });
+        let pre = pre(
+            &engine,
+            r#"(module (memory (export "memory") 4) (table $t 20 funcref)
+              (data $active (i32.const 8) "active") (data $far (i32.const 200000) "far") (data $passive "passive")
+              (elem $in_table (i32.const 3) func $one $one) (elem $kept func $two $two $two)
+              (func $one (result i32) (i32.const 1)) (func $two (result i32) (i32.const 2))
+              (func (export "init") (param i32 i32 i32)
+                (memory.init $passive (local.get 0) (local.get 1) (local.get 2)))
+              (func (export "init active") (param i32 i32 i32)
+                (memory.init $active (local.get 0) (local.get 1) (local.get 2)))
+              (func (export "init far") (param i32 i32 i32)
+                (memory.init $far (local.get 0) (local.get 1) (local.get 2)))
+              (func (export "drop") (data.drop $passive)) (func (export "drop active") (data.drop $active) (data.drop $far))
+              (func (export "init table") (param i32 i32 i32)
+                (table.init $t $kept (local.get 0) (local.get 1) (local.get 2)))
+              (func (export "init table active") (param i32 i32 i32)
+                (table.init $t $in_table (local.get 0) (local.get 1) (local.get 2)))
+              (func (export "drop table") (elem.drop $kept)) (func (export "drop table active") (elem.drop $in_table))
+              (func (export "call") (param i32) (result i32) (call_indirect (result i32) (local.get 0))))"#,
+        );
+        let (memory, call) = (pre.memory("memory").unwrap(), pre.export::<u32, u32>("call").unwrap());
+        for _ in 0..3 {
+            let mut instance = pre.fresh(()).unwrap();
+            let mut run = |name: &str, arguments: Option<(u32, u32, u32)>| match arguments {
+                Some(arguments) => instance.call(&pre.export::<(u32, u32, u32), ()>(name).unwrap(), arguments),
+                None => instance.call(&pre.export::<(), ()>(name).unwrap(), ()),
+            };
+            run("init", Some((70_000, 1, 6))).unwrap();
+            run("init", Some((0, 0, 7))).unwrap();
+            traps(run("init", Some((0, 1, 7))), TrapCode::MemoryOutOfBounds);
+            traps(run("init", Some((4 * 65_536 - 6, 0, 7))), TrapCode::MemoryOutOfBounds);
+            // Active segments count as dropped, in an image too.
+            for name in ["init active", "init far"] {
+                traps(run(name, Some((0, 0, 1))), TrapCode::MemoryOutOfBounds);
+                run(name, Some((0, 0, 0))).unwrap();
+            }
+            run("drop active", None).unwrap();
+            run("drop", None).unwrap();
+            traps(run("init", Some((0, 0, 1))), TrapCode::MemoryOutOfBounds);
+            run("init", Some((4 * 65_536, 0, 0))).unwrap();
+            run("init table", Some((10, 1, 2))).unwrap();
+            run("init table", Some((4, 0, 1))).unwrap();
+            traps(run("init table", Some((18, 0, 3))), TrapCode::TableOutOfBounds);
+            traps(run("init table active", Some((0, 0, 1))), TrapCode::TableOutOfBounds);
+            run("init table active", Some((20, 0, 0))).unwrap();
+            run("drop table active", None).unwrap();
+            run("drop table", None).unwrap();
+            traps(run("init table", Some((0, 0, 1))), TrapCode::TableOutOfBounds);
+            for (at, expected) in [(3, 1), (4, 2), (10, 2), (11, 2)] {
+                assert_eq!(instance.call(&call, at).unwrap(), expected);
+            }
+            traps(instance.call(&call, 12), TrapCode::UninitializedElement);
+            for (at, expected) in [(0, "passive\0active"), (69_999, "\0assive\0"), (200_000, "far\0")] {
+                let mut bytes = vec![9; expected.len()];
+                instance.memory_read(&memory, at, &mut bytes).unwrap();
+                assert_eq!(bytes, expected.as_bytes());
+            }
+        }
+    }
 }

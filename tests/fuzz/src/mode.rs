@@ -15,13 +15,25 @@ pub struct Mode {
     configure: fn(&mut Config) -> &mut Config,
 }
 
-const COUNT: usize = 6;
+const COUNT: usize = 8;
 
 /// All ways, the default first.
 static MODES: [Mode; COUNT] = [
     Mode { name: "as by default", there: true, configure: |config| config },
     Mode { name: "without optimisation", there: true, configure: |config| config.cranelift_opt_level(OptLevel::None) },
     Mode { name: "with plain stores", there: true, configure: |config| config.dirty_tracking(DirtyTracking::Off) },
+    Mode {
+        name: "with pages that the system tells of",
+        there: true,
+        configure: |config| config.dirty_tracking(DirtyTracking::Pages),
+    },
+    Mode {
+        name: "with pages and explicit bounds, reset elsewhere",
+        there: true,
+        configure: |config| {
+            config.dirty_tracking(DirtyTracking::Pages).signals_based_traps(false).background_reset(Some(0))
+        },
+    },
     Mode { name: "with explicit bounds", there: true, configure: |config| config.signals_based_traps(false) },
     Mode {
         name: "in a small reservation",

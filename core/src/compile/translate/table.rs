@@ -7,7 +7,7 @@ use cranelift_codegen::ir::{InstBuilder, Value, types};
 use wasmparser::Operator;
 
 use super::{Translator, builtin, context_offset};
-use crate::artifact::layout::VmTable;
+use crate::artifact::layout::{TABLE_CHUNK_SHIFT, VmTable};
 use crate::compile::trampoline::field;
 use crate::error::{Result, TrapCode, bail};
 
@@ -33,6 +33,11 @@ impl Translator<'_, '_> {
                 let one = self.builder.ins().iconst(types::I32, 1);
                 let dirty = offset + field(offset_of!(VmTable, dirty));
                 self.builder.ins().store(self.access.table_flag, one, base, dirty);
+                let marks = self.load_word(self.access.vm, base, offset + field(offset_of!(VmTable, marks)));
+                let index = self.widen(index);
+                let chunk = self.builder.ins().ushr_imm_u(index, i64::from(TABLE_CHUNK_SHIFT));
+                let mark = self.builder.ins().iadd(marks, chunk);
+                self.builder.ins().istore8(self.access.table_flag, one, mark, 0);
             }
             O::TableSize { table } => {
                 let length = self.table_length(table);

@@ -39,6 +39,10 @@ impl Translator<'_, '_> {
                 let value = self.canonical(value);
                 let (base, offset) = self.global_address(global_index);
                 self.builder.ins().store(self.access.global, value, base, offset);
+                if let Some(mark) = self.global_mark(global_index) {
+                    let one = self.builder.ins().iconst(types::I32, 1);
+                    self.builder.ins().istore8(self.access.table_flag, one, self.vmctx, mark);
+                }
             }
             O::Drop => {
                 self.pop();
@@ -79,6 +83,12 @@ impl Translator<'_, '_> {
 
     fn local(&self, index: u32) -> Variable {
         self.locals[index as usize]
+    }
+
+    /// Offset in the context of what a write of a global marks.
+    fn global_mark(&self, index: u32) -> Option<i32> {
+        let own = index.checked_sub(self.module.info.imported_globals)?;
+        self.module.layout.global_mark(self.module.global_places[own as usize]).map(context_offset)
     }
 
     /// Base and offset of a global.
