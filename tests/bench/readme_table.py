@@ -62,7 +62,7 @@ def full(entries):
     sections = [
         ("A fresh instance, a call, and its end: one thread", FRESH, fresh_rows(entries, 1)),
         ("The same on two threads at once", FRESH, fresh_rows(entries, 2)),
-        ("An operation's time with a second thread beside it", OTHER, map(row, of("threads"))),
+        ("How many times as long an operation takes when a second thread does the same", OTHER, map(row, of("threads"))),
         ("Sizes of modules, numbers of live instances", OTHER, map(row, of("flat"))),
         ("Page faults and system calls of an operation", COUNTS, count_rows(of("counts"))),
         ("Single operations", SINGLES, single_rows(of("singles"))),
@@ -107,7 +107,7 @@ def fresh_rows(entries, threads, default_only=False):
             ratio(default),
             amount(best["peer"], best["unit"]),
             ratio(best),
-            "; ".join(target(side) for side in (default, best)),
+            targets(default, best),
         )
 
 
@@ -167,6 +167,10 @@ def target(entry):
     if entry["target"] is None:
         return "–"
     return f"≤ {round(entry['target'], 3):g} {'met' if entry['met'] else 'missed'}"
+
+
+def targets(*entries):
+    return "; ".join(map(target, entries)) if any(entry["target"] is not None for entry in entries) else "–"
 
 
 def ratio(entry):

@@ -221,7 +221,7 @@ fn second_thread(case: &Case, figures: &Figures) -> Vec<Entry> {
     let Some(pure) = longer(Who::Pure) else { return Vec::new() };
     let entry = |mode: &'static Mode| {
         let instar = longer(Who::Instar(mode.name))?;
-        let name = format!("{}: an operation's time when a second thread does the same", case.name);
+        let name = format!("{}: with a second thread", case.name);
         Some(Entry {
             mode: Some(mode.name),
             is_default: mode.is_default(),
