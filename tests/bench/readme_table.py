@@ -186,7 +186,8 @@ UNITS = {"faults": "", "syscalls": "", "x": "times"}
 
 def amount(value, unit):
     if unit == "ns" and value >= 1e6:
-        value, unit = value / 1e6, "ms"
+        value = value / 1e6
+        return f"{value:.{3 if value < 10 else 1 if value < 100 else 0}f} ms"
     digits = {"faults": 2, "syscalls": 2, "x": 3}.get(unit, 1 if value < 100 else 0)
     return f"{value:,.{digits}f}".replace(",", " ") + f" {UNITS.get(unit, unit)}".rstrip()
 

@@ -143,7 +143,7 @@ class Table(unittest.TestCase):
             "| empty module | Off | – | 50.0 ns |",
             "| empty | Lines | 0.00 | – | – | – | 1.00 | – |",
             "| empty | 50.0 ns | 50.0 ns | 50.0 ns | 100 ns | 100 ns | 100 ns |",
-            "| Rust: empty module | 3.6 ms |",
+            "| Rust: empty module | 3.570 ms |",
         ]:
             self.assertIn(line, text)
 
