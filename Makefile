@@ -5,7 +5,7 @@
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## a fresh sandbox per request, 200 000 requests from each language, and a table
+demo: ## a fresh sandbox per request: 200 000 requests from each language, 1 000 000 from Rust
 	@scripts/demo.sh
 
 test: ## every test of every language whose toolchain is there
@@ -31,7 +31,7 @@ spec: ## the official WebAssembly test suite, as far as it is in scope
 conformance: ## the same cases through every language, and one matrix
 	@scripts/conformance.sh
 
-bench: ## side by side with peers; writes target/bench/report.json
+bench: ## side by side with peers; writes target/bench/report.json (docs/benchmarks.md says how)
 	@tests/bench/run.sh
 
 bench-check: ## fail if a figure in the report misses its target

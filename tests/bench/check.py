@@ -28,13 +28,20 @@ def judge(path):
     if not judged:
         return [f"{path}: no entry has a target"], False
     missed = [entry for entry in judged if not entry["met"]]
-    lines = [
-        f"MISSED {e['case']}: {e['instar']:g} {e['unit']} is {e['ratio']:.3g} of {report.peer(e)} "
-        f"({e['peer']:g} {e['unit']}); the target is {e['target']:g}"
-        for e in missed
-    ]
+    lines = [sentence(entry) for entry in missed]
     lines.append(f"{len(judged) - len(missed)} of {len(judged)} targets met")
     return lines, not missed
+
+
+def sentence(entry):
+    """How a target is missed."""
+    mode = f" ({report.detail(entry, 'mode')})" if report.detail(entry, "mode") else ""
+    figure, peer = (f"{entry[key]:g} {entry['unit']}" for key in ("instar", "peer"))
+    start = f"MISSED {entry['case']}{mode}: {figure}"
+    if entry["target"] == 0:
+        return f"{start}; there must be none at all"
+    ratio = "more" if entry["ratio"] is None else f"{entry['ratio']:.3g}"
+    return f"{start} is {ratio} of {report.peer(entry)} ({peer}); the target is {entry['target']:.4g}"
 
 
 def main():

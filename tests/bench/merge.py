@@ -54,7 +54,8 @@ def core_entries(text):
     for entry in entries:
         if fault := report.fault(entry):
             raise ValueError(f"an entry {fault}: {entry}")
-    return [{key: f"Rust: {entry[key]}" if key == "case" else entry[key] for key in report.KEYS} for entry in entries]
+    keys = (*report.KEYS, *report.DETAILS)
+    return [{key: f"Rust: {entry[key]}" if key == "case" else entry[key] for key in keys if key in entry} for entry in entries]
 
 
 def merge(folder):

@@ -34,8 +34,18 @@ bench() {
     fi
 }
 
+# System calls are counted by strace; without it those figures are left out.
+need_strace() {
+    have strace && return
+    [ "$(id -u)" = 0 ] && have apt-get || { echo "   no strace: system calls are not counted"; return; }
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends strace; } >/dev/null 2>&1 ||
+        echo "   strace cannot be installed: system calls are not counted"
+    hash -r
+}
+
 bench_rust() {
     if ! have cargo; then skip rust "no cargo on PATH"; return; fi
+    need_strace
     "$root/tests/guests/build.sh" "$root/target/guests" all || { echo "   FAILED: bench-core needs all guests"; return; }
     echo "== rust: cargo run --release --bin bench-core (in tests/peers; the first build takes minutes)"
     (cd "$root/tests/peers" && cargo run --release --quiet --bin bench-core) || echo "   FAILED"

@@ -3,7 +3,6 @@
 
 import json
 import pathlib
-import re
 import tempfile
 import unittest
 
@@ -82,21 +81,80 @@ class Checking(unittest.TestCase):
             self.assertIn(word, lines[0])
 
 
+def fresh(pool="Wasmtime (best pool)", **changes):
+    details = {"group": "fresh", "mode": "Lines", "default_mode": True, "threads": 1, "guest": 1.031}
+    return entry(peer_name=pool, peer_version="48") | details | changes
+
+
+def both_pools(**changes):
+    return [fresh("Wasmtime (default pool)", **changes), fresh(**changes)]
+
+
+class Details(unittest.TestCase):
+    def test_of_faults_there_may_be_none_and_of_times_not(self):
+        none = {"instar": 0, "peer": 0, "ratio": 0, "target": 0, "met": True}
+        self.assertIsNone(report.fault(entry(group="counts", **none)))
+        self.assertIsNotNone(report.fault(entry(**none)))
+        self.assertIsNone(report.fault(entry(group="counts", instar=1, peer=0, ratio=None, target=0, met=False)))
+
+    def test_details_survive_merging(self):
+        with tempfile.TemporaryDirectory() as folder:
+            pathlib.Path(folder, "core.json").write_text(json.dumps([fresh()]))
+            entries, _ = merge.merge(pathlib.Path(folder))
+        self.assertEqual({key: entries[0][key] for key in report.DETAILS}, {key: fresh()[key] for key in report.DETAILS})
+
+    def test_a_missed_target_of_none_is_named(self):
+        missed = entry(group="counts", instar=1, peer=0, ratio=None, target=0, met=False, unit="faults", mode="Lines")
+        self.assertIn("empty module (Lines): 1 faults; there must be none at all", check.sentence(missed))
+
+
 class Table(unittest.TestCase):
     ENTRIES = [
         entry(instar=43.21, peer=1234.5, ratio=0.035, target=0.15, met=True),
         entry(case="a | b", instar=12345.6, peer=2.04, ratio=6051.7647, target=1.0, met=False),
+        entry(instar=3_570_009, peer=3_573_662, ratio=0.999),
         entry(),
+        *both_pools(instar=12.0, peer=120.0, ratio=0.1, target=0.05, met=False),
+        *both_pools(mode="Off", default_mode=False, guest=None),
+        *both_pools(threads=2),
+        *both_pools(case="Rust: Lua: overhead", instar=0, ratio=0),
+        entry(case="empty: page faults of an operation", group="counts", instar=0, peer=1, ratio=0, target=0, met=True,
+              peer_name="Wasmtime (best pool)", mode="Lines", unit="faults"),
+        entry(case="empty: bytes of a live instance", group="space", instar=0, peer=1, ratio=0,
+              peer_name="Wasmtime (best pool)", mode="Lines", unit="B"),
+        *(entry(case=f"empty: {p} of single operations", group="singles", peer_name="Wasmtime (best pool)", mode="Lines")
+          for p in ("p50", "p99", "p99.9")),
     ]
 
-    def test_a_written_table_is_recognised(self):
-        self.assertIsNone(readme_table.fault("\n" + readme_table.table(self.ENTRIES) + "\n"))
+    def test_written_tables_are_recognised(self):
+        for tables in (readme_table.short, readme_table.full):
+            self.assertIsNone(readme_table.fault("\n" + tables(self.ENTRIES) + "\n"))
+
+    def test_the_short_tables_show_the_default_on_one_thread(self):
+        text = readme_table.short(self.ENTRIES)
+        self.assertIn("| empty module | 12.0 ns | 120 ns | 0.100 | 120 ns | 0.100 | ≤ 0.05 missed; ≤ 0.05 missed |", text)
+        self.assertNotIn("Off", text)
+        self.assertEqual(text.count("| empty module |"), 1)
+
+    def test_the_full_tables_show_every_mode_and_kind(self):
+        text = readme_table.full(self.ENTRIES)
+        for line in [
+            "| empty module | Lines (default) | +3.1 % | 12.0 ns |",
+            "| empty module | Off | – | 50.0 ns |",
+            "| empty | Lines | 0.00 | – | – | – | 1.00 | – |",
+            "| empty | 50.0 ns | 50.0 ns | 50.0 ns | 100 ns | 100 ns | 100 ns |",
+            "| Rust: empty module | 3.570 ms |",
+        ]:
+            self.assertIn(line, text)
 
     def test_a_table_by_hand_is_not(self):
-        good = readme_table.table(self.ENTRIES)
-        for bad in ["", "| case | Instar |\n|---|---|\n| a | b |", good.replace("0.035", "0.005"), good.replace("43.2 ns", "fast"),
-                    good.replace("met", "good"), re.sub(r"\| 0.500", "", good), good.replace("make bench", "hand")]:
-            self.assertIsNotNone(readme_table.fault(bad), bad)
+        for tables in (readme_table.short, readme_table.full):
+            good = tables(self.ENTRIES)
+            for old, new in [("0.100", "0.005"), ("12.0 ns", "fast"), ("missed", "good"), ("make bench", "hand"), ("| 0.100 ", "")]:
+                self.assertIn(old, good)
+                self.assertIsNotNone(readme_table.fault(good.replace(old, new)), (old, new))
+        self.assertIsNotNone(readme_table.fault(""))
+        self.assertIsNotNone(readme_table.fault("| case | Instar |\n|---|---|\n| a | b |"))
 
     def test_markers_must_stand_once_and_in_order(self):
         begin, end = readme_table.BEGIN, readme_table.END

@@ -17,6 +17,7 @@
 //! | `closing` | the end of an instance: what comes first, and what a reset does that cannot be finished |
 //! | `leaks`, `soak` | nothing is left behind; `make soak` takes its time over it |
 //! | `strides` | a guest that writes every second page harms nobody |
+//! | `steady` | requests that do not grow make no system call and take no page fault |
 //! | `simd` | vectors across every boundary, in what a reset undoes, and where the specification leaves a choice |
 //! | `wasi` | WASI preview 1: each function, hostile arguments, nothing that was not granted |
 //! | `bounds`, `memory64`, `pages` | accesses at the edges; 64-bit memories and tables; pages of one byte; in every mode |
@@ -75,6 +76,7 @@ mod signals;
 mod simd;
 mod soak;
 mod stack;
+mod steady;
 mod strides;
 mod summary;
 mod tail_calls;

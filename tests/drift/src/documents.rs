@@ -8,6 +8,7 @@ const DOCUMENTS: &[&str] = &[
     "CONTRIBUTING.md",
     "SECURITY.md",
     "CHANGELOG.md",
+    "docs/benchmarks.md",
     "core/cli/README.md",
     "bindings/python/README.md",
     "bindings/node/README.md",

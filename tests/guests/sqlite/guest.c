@@ -8,6 +8,7 @@
 //   insert(n) -> code        inserts n rows in one transaction, by one prepared statement
 //   select(n) -> i64         reads n rows by id; a checksum of what they hold
 //   close() -> code          closes the database
+//   shut_down() -> code      ends what SQLite keeps beside databases: the next `open` starts it as the first one did
 //
 // Codes are SQLite's: 0 is success. After an error `exec` answers with `error: ` and SQLite's message as the last line.
 // None of these calls anything of WASI.
@@ -108,6 +109,10 @@ GUEST_EXPORT("open") i32 guest_open(void) {
 
 GUEST_EXPORT("close") i32 guest_close(void) {
     return close_database();
+}
+
+GUEST_EXPORT("shut_down") i32 guest_shut_down(void) {
+    return sqlite3_shutdown();
 }
 
 GUEST_EXPORT("exec") u64 guest_exec(const char *sql, u32 len) {

@@ -6,7 +6,7 @@ use crate::stubs::{self, Exit, Host};
 /// Choices that change the code that a runtime makes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Side {
-    /// Instar as it is by default: stores to memory are marked.
+    /// Instar with stores to memory that are marked.
     Instar,
     /// Instar with plain stores.
     InstarPlain,
@@ -62,16 +62,14 @@ pub fn run_command(guest: &mut dyn Guest, input: &str) -> AnyResult<Vec<u8>> {
     }
 }
 
-mod instar_guest {
+pub mod instar_guest {
     use instar::{Caller, Config, Engine, Error, Instance, Linker, Memory, Module, Store, Val};
 
     use super::*;
 
     pub fn engine(marked: bool) -> AnyResult<Engine> {
         let mut config = Config::new();
-        if !marked {
-            config.dirty_tracking(instar::DirtyTracking::Off);
-        }
+        config.dirty_tracking(if marked { instar::DirtyTracking::Lines } else { instar::DirtyTracking::Off });
         Ok(Engine::new(&config)?)
     }
 
@@ -111,7 +109,7 @@ mod instar_guest {
         }
     }
 
-    fn linker(module: &Module) -> AnyResult<Linker<Host>> {
+    pub fn linker(module: &Module) -> AnyResult<Linker<Host>> {
         let mut linker = Linker::new(module.engine());
         linker.allow_shadowing(true);
         for import in module.imports() {
@@ -163,7 +161,7 @@ mod instar_guest {
     }
 }
 
-mod wasmtime_guest {
+pub mod wasmtime_guest {
     use wasmtime::{Caller, Config, Engine, Error, Extern, ExternType, Instance, Linker, Memory, Module, Store, Val};
 
     use super::*;
@@ -209,7 +207,7 @@ mod wasmtime_guest {
         }
     }
 
-    fn linker(module: &Module) -> AnyResult<Linker<Host>> {
+    pub fn linker(module: &Module) -> AnyResult<Linker<Host>> {
         let mut linker = Linker::new(module.engine());
         linker.allow_shadowing(true);
         for import in module.imports() {

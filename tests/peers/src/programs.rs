@@ -10,7 +10,7 @@ use crate::AnyResult;
 use crate::guest::{Guest, Program, Side, run_command, runtime};
 use crate::measure::{Samples, processor_time, processor_time_of_process};
 use crate::probe;
-use crate::report::Entry;
+use crate::report::{Entry, Group};
 
 /// Threads that both runtimes compile with.
 pub const THREADS: usize = 2;
@@ -21,6 +21,10 @@ const RUNNING_MEAN_TARGET: f64 = 1.02;
 const COMPILE_TARGET: f64 = 1.00;
 const LOAD_TARGET: f64 = 0.20;
 const SIZE_TARGET: f64 = 1.00;
+/// Highest cost of marking stores, beside plain ones: in running time (geometric mean), compile time and size.
+const MARKS_RUNNING_TARGET: f64 = 1.03;
+const MARKS_COMPILE_TARGET: f64 = 1.15;
+const MARKS_SIZE_TARGET: f64 = 1.15;
 
 /// What a guest is asked to do; an operation lasts some milliseconds at least.
 enum Work {
@@ -156,7 +160,12 @@ fn instar_sides() -> Vec<(Side, &'static str, bool)> {
 }
 
 fn entry(case: String, instar: Samples, peer: Samples, unit: &'static str, target: Option<f64>) -> Entry {
-    Entry { case, instar, peer, peer_name: "Wasmtime", target, unit }
+    Entry { target, ..Entry::new(Group::Guests, case, instar, peer, "Wasmtime", unit) }
+}
+
+/// Marked stores beside plain ones.
+fn marks(case: String, marked: Samples, plain: Samples, unit: &'static str, target: f64) -> Entry {
+    Entry { target: Some(target), ..Entry::new(Group::Guests, case, marked, plain, "Instar, plain stores", unit) }
 }
 
 /// How long the guests run, and the geometric means.
@@ -191,7 +200,8 @@ pub fn running(only: Option<&str>, repetitions: usize) -> AnyResult<Vec<Entry>> 
             entries.last().expect("pushed").print();
         }
     }
-    if only.is_none() {
+    if entries.len() == SUBJECTS.len() * sides.len() {
+        let mut means = Vec::new();
         for (_, text, judged) in sides {
             let of_side: Vec<&Entry> = entries.iter().filter(|e| e.case.ends_with(text)).collect();
             let mean = |value: &dyn Fn(&Entry) -> f64| {
@@ -202,8 +212,13 @@ pub fn running(only: Option<&str>, repetitions: usize) -> AnyResult<Vec<Entry>> 
             let name = format!("run, geometric mean{text}");
             let mean = entry(name, Samples::new(vec![instar]), Samples::new(vec![peer]), "ns", target);
             mean.print();
+            means.push(mean.instar.clone());
             entries.push(mean);
         }
+        let [plain, marked] = means.try_into().ok().expect("two sides");
+        let name = "run, geometric mean, marked beside plain stores".to_string();
+        entries.push(marks(name, marked, plain, "ns", MARKS_RUNNING_TARGET));
+        entries.last().expect("pushed").print();
     }
     Ok(entries)
 }
@@ -239,7 +254,9 @@ pub fn compiling(only: Option<&str>, repetitions: usize) -> AnyResult<Vec<Entry>
         }
         let mut samples = samples.into_iter().map(|(wall, used)| (Samples::new(wall), Samples::new(used)));
         let peer = samples.next().expect("Wasmtime comes first");
+        let mut used_by_side = Vec::new();
         for (instar, &(_, text, judged)) in samples.zip(&sides) {
+            used_by_side.push(instar.1.clone());
             let name = format!("compile {name}, {} KB", bytes.len() / 1000);
             let target = judged.then_some(COMPILE_TARGET);
             let used = format!("{name}, processor time{text}");
@@ -247,6 +264,10 @@ pub fn compiling(only: Option<&str>, repetitions: usize) -> AnyResult<Vec<Entry>
             entries.push(entry(used, instar.1, peer.1.clone(), "ns", None));
             entries[entries.len() - 2..].iter().for_each(Entry::print);
         }
+        let [plain, marked] = used_by_side.try_into().ok().expect("two sides");
+        let name = format!("compile {name}, processor time, marked beside plain stores");
+        entries.push(marks(name, marked, plain, "ns", MARKS_COMPILE_TARGET));
+        entries.last().expect("pushed").print();
     }
     Ok(entries)
 }
@@ -288,6 +309,10 @@ fn load_one(name: &str, scratch: &Path, repetitions: usize, entries: &mut Vec<En
     }
     let [peer_size, size] = sizes.try_into().ok().expect("two sides");
     let text = format!("{:.1} MB", peer_size.median() / 1e6);
+    let marked = Samples::new(vec![runtime(Side::Instar)?.artifact(&bytes)?.0.len() as f64]);
+    let name_of_marks = format!("artifact of {name}, marked beside plain stores");
+    entries.push(marks(name_of_marks, marked, size.clone(), "B", MARKS_SIZE_TARGET));
+    entries.last().expect("pushed").print();
     entries.push(entry(format!("artifact of {name}"), size, peer_size, "B", Some(SIZE_TARGET)));
     entries.last().expect("pushed").print();
     let [peer, instar] =
