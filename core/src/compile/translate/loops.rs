@@ -9,7 +9,7 @@
 use wasmparser::{Operator, OperatorsReader};
 
 /// Loops of more operators are not tight.
-const TIGHT_OPERATORS: usize = 256;
+const TIGHT_OPERATORS: usize = 40;
 
 /// How many words the sets of locals of all open loops may have, and how many locals all lists of a function. Modules could
 /// ask for billions.

@@ -126,15 +126,17 @@ impl Translator<'_, '_> {
         let marked = marked.max(from_root);
         self.marks.0.push(Mark { memory, root, offset: marked });
         let from_store = marked - offset;
-        let (address, add) = match at.start {
-            Start::Base(base) if map != DirtyMap::Below => (self.builder.ins().isub(at.address, base), from_store),
-            // The map below the base takes whatever a 32-bit index makes of a mispredicted check.
-            Start::Base(_) => (self.widen(index), from_index + from_store),
-            Start::Index(index) => (index, from_index + from_store),
-        };
-        let p = match add {
-            0 => address,
-            add => self.builder.ins().iadd_imm_s(address, add),
+        let p = match at.start {
+            // In 32 bits, which takes shorter instructions. This map has a line for whatever a mispredicted check makes of it.
+            _ if map == DirtyMap::Below => {
+                let p = self.moved(index, i64::from((from_index + from_store) as i32));
+                self.widen(p)
+            }
+            Start::Base(base) => {
+                let store = self.builder.ins().isub(at.address, base);
+                self.moved(store, from_store)
+            }
+            Start::Index(index) => self.moved(index, from_index + from_store),
         };
         let (start, offset) = self.map_start(memory, map);
         if self.tight_loop {
@@ -143,6 +145,10 @@ impl Translator<'_, '_> {
             // See `lower`.
             self.builder.ins().store(self.access.mark, start, p, offset);
         }
+    }
+
+    fn moved(&mut self, address: Value, by: i64) -> Value {
+        if by == 0 { address } else { self.builder.ins().iadd_imm_s(address, by) }
     }
 
     /// Where the map is, as a value and a distance from it.
@@ -196,7 +202,7 @@ pub(in crate::compile) fn lower(func: &mut Function) {
                 continue;
             }
             pos.use_srcloc(inst);
-            let line = line(&mut pos, p, offset == MAP_OFFSET.into());
+            let line = line(&mut pos, p);
             let byte = pos.ins().iadd(start, line);
             let one = pos.ins().iconst(types::I8, 1);
             pos.func.dfg.insts[inst] =
@@ -205,23 +211,12 @@ pub(in crate::compile) fn lower(func: &mut Function) {
     }
 }
 
-/// `p >> DIRTY_LINE_SHIFT`, in 32 bits if `p` is made of 32 bits: those instructions are shorter. `below_4_gib`: whether all of the
-/// memory lies there, and so `p` when the mark is reached, so that a sum of 32 bits is right.
-fn line(pos: &mut FuncCursor<'_>, p: Value, below_4_gib: bool) -> Value {
+/// `p >> DIRTY_LINE_SHIFT`, in 32 bits if `p` has no more: those instructions are shorter.
+fn line(pos: &mut FuncCursor<'_>, p: Value) -> Value {
     let shift = i64::from(DIRTY_LINE_SHIFT);
-    let narrow = match definition(&pos.func.dfg, p) {
-        Some(InstructionData::Binary { opcode: Opcode::Iadd, args: [wide, add] }) if below_4_gib => {
-            narrow(&pos.func.dfg, wide).zip(constant(&pos.func.dfg, add))
-        }
-        _ => narrow(&pos.func.dfg, p).map(|narrow| (narrow, 0)),
-    };
-    match narrow {
-        Some((narrow, add)) => {
-            let p = match add {
-                0 => narrow,
-                add => pos.ins().iadd_imm_s(narrow, i64::from(add as i32)),
-            };
-            let line = pos.ins().ushr_imm_u(p, shift);
+    match narrow(&pos.func.dfg, p) {
+        Some(narrow) => {
+            let line = pos.ins().ushr_imm_u(narrow, shift);
             pos.ins().uextend(types::I64, line)
         }
         None => pos.ins().ushr_imm_u(p, shift),
