@@ -86,6 +86,10 @@ impl SharedRecord {
 
 /// A memory that an instance defines.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are the large one, which a reset reaches without another pointer"
+)]
 pub enum InstanceMemory {
     /// Its definition lies in the instance's context.
     Own(LinearMemory),

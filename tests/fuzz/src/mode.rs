@@ -22,11 +22,7 @@ static MODES: [Mode; COUNT] = [
     Mode { name: "as by default", there: true, configure: |config| config },
     Mode { name: "without optimisation", there: true, configure: |config| config.cranelift_opt_level(OptLevel::None) },
     Mode { name: "with plain stores", there: true, configure: |config| config.dirty_tracking(DirtyTracking::Off) },
-    Mode {
-        name: "with touched pages",
-        there: true,
-        configure: |config| config.dirty_tracking(DirtyTracking::Touched),
-    },
+    Mode { name: "with touched pages", there: true, configure: |config| config.dirty_tracking(DirtyTracking::Touched) },
     Mode {
         name: "with touched pages that move",
         there: true,
