@@ -166,6 +166,7 @@ impl Runs {
 }
 
 #[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "lists of runs")]
 mod tests {
     use super::*;
     use std::collections::BTreeSet;

@@ -87,6 +87,10 @@ impl SharedRecord {
 /// A memory that an instance defines.
 #[allow(clippy::large_enum_variant, reason = "nearly all memories are of the large kind, and are made one by one")]
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are the large one, which a reset reaches without another pointer"
+)]
 pub enum InstanceMemory {
     /// Its definition lies in the instance's context.
     Own(LinearMemory),

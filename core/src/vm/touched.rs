@@ -34,8 +34,8 @@ use super::runs::{MAX_RUNS, Runs};
 use crate::sys::page_size;
 use crate::sys::pages::{self, Protection};
 
-/// Most writable pages of a closed memory: 16 MiB where pages have 4 KiB. To give back and fault in again is not slower
-/// than to copy more.
+/// Most writable pages of a closed memory: 16 MiB where pages have 4 KiB. To copy more would still cost less than to give it
+/// back and fault it in again, if tenants write it each time; but one that did so once would slow the others down for long.
 pub const MAX_PAGES: usize = 4096;
 
 /// How many pages that faulted are remembered one by one.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   error ← sys, config ← artifact ← vm ← image, backtrace ← pool ← public nouns
-//!   compile reads artifact, config and error only; vm, image and pool may read artifact; only engine joins compile to the rest
+//!   compile reads artifact, config and error only; vm, image and pool may read artifact, vm and image config; only engine joins compile to the rest
 //! ```
 
 use std::fs;
@@ -16,8 +16,8 @@ const RULES: &[(&str, &[&str])] = &[
     ("artifact", &["config", "error", "sys"]),
     ("compile", &["artifact", "config", "error"]),
     ("sys", &["error"]),
-    ("vm", &["artifact", "error", "sys"]),
-    ("image", &["artifact", "error", "sys", "vm"]),
+    ("vm", &["artifact", "config", "error", "sys"]),
+    ("image", &["artifact", "config", "error", "sys", "vm"]),
     ("pool", &["artifact", "backtrace", "error", "image", "sys", "vm"]),
     // The public names only.
     ("wasi", &["Caller", "Linker", "Memory"]),
