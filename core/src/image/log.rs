@@ -43,13 +43,14 @@ impl PageSet {
         }
     }
 
-    /// Adds the pages of a range of bytes. Says whether one is new.
+    /// Adds the pages of a range of bytes, which is not empty. Says whether one is new.
     #[inline]
     fn add(&mut self, bytes: Range<usize>) -> bool {
-        let pages = bytes.start >> self.shift..bytes.end.div_ceil(1 << self.shift);
-        let new = pages.clone().any(|page| !self.contains(page));
+        let (first, end) = (bytes.start >> self.shift, bytes.end.div_ceil(1 << self.shift));
+        // Most ranges lie in one page, which is known.
+        let new = !self.contains(first) || (first + 1..end).any(|page| !self.contains(page));
         if new {
-            self.insert(pages);
+            self.insert(first..end);
         }
         new
     }
@@ -133,7 +134,7 @@ impl ResetLog {
         }
     }
 
-    /// Counts whole pages of memory `index` that were copied back.
+    /// Counts pages of memory `index` that were copied back; not none.
     pub fn rewritten(&mut self, index: usize, bytes: Range<usize>) {
         self.bytes += bytes.len() as u64;
         if self.memories[index].written.add(bytes) {

@@ -135,6 +135,15 @@ impl MemoryImage {
         Ok(())
     }
 
+    /// The bytes of a range, if one extent has them all.
+    #[inline]
+    pub fn contiguous(&self, range: &Range<usize>) -> Option<&[u8]> {
+        let holds = |extent: &&Extent| extent.at.start <= range.start && range.end <= extent.at.end;
+        let extent = self.extents.iter().find(holds)?;
+        let from = extent.offset + (range.start - extent.at.start);
+        Some(&self.source.bytes.as_slice()[from..from + range.len()])
+    }
+
     /// Calls `piece` with consecutive pieces of `range`, ascending: bytes of the image, or `None` for zeroes.
     #[inline]
     pub fn pieces<'a>(&'a self, mut range: Range<usize>, mut piece: impl FnMut(Range<usize>, Option<&'a [u8]>)) {

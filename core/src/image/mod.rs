@@ -8,6 +8,7 @@
 //! set of their values, which belongs to the InstancePre.
 
 mod amount;
+mod lines;
 mod log;
 mod memory;
 mod pages;

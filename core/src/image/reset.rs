@@ -1,15 +1,8 @@
 //! Bringing an instance to its image: once when a slot is made, and after every tenant.
 //!
-//! A reset touches only what was dirtied. Per memory:
-//!
-//! ```text
-//!   dirty map    0 0 1 1 0 0 0 1 0 …        scanned 64 bytes at a time
-//!                    └─┬─┘     └┬┘
-//!   memory           2 lines    1 line      each run, and the 64 bytes after it, from the image; zeroes beyond it
-//! ```
-//!
-//! Memories whose pages are read-only until they are written to are reset by [`touched`](super::touched). Where writes are not
-//! tracked, or not all of them were seen, the pages of the memory are given back instead.
+//! A reset touches only what was dirtied. How that is known is each memory's own: its lines are marked ([`lines`]), its pages
+//! were read-only until they were written to ([`touched`](super::touched)), or the system is asked ([`pages`]). Where writes
+//! are not tracked, or not all of them were seen, the pages of the memory are given back instead.
 //!
 //! Invariant: after [`reset`] the instance equals its image in everything a guest can see or use: bytes, sizes, dirty
 //! map, page protections, tables, globals, dropped segments. [`check`] compares all of it.
@@ -19,8 +12,8 @@ use std::ptr;
 use std::sync::Arc;
 
 use super::touched::{HotSets, SlotView};
-use super::{InstanceImage, MemoryImage, ResetLog, pages, tables};
-use crate::artifact::layout::{DIRTY_LINE_BYTES, DIRTY_SPILL_BYTES, MEMORY32_MAX_BYTES, VmGlobal, VmMemory};
+use super::{InstanceImage, MemoryImage, ResetLog, lines, pages, tables};
+use crate::artifact::layout::{MEMORY32_MAX_BYTES, VmGlobal, VmMemory};
 use crate::config::DirtyTracking;
 use crate::error::{Result, bail};
 use crate::vm::instance::VmInstance;
@@ -216,11 +209,8 @@ unsafe fn restore_memory(
         (DirtyTracking::Lines, Some(map)) if definition.length() <= SCANNED_MAX_BYTES => {
             // SAFETY: the map is accessible for every line of the memory, and nobody else uses it.
             let map = unsafe { &mut *map };
-            for_each_run(map, |run| {
-                let lines = run.len();
-                // SAFETY: runs are lines of the memory.
-                log.restored(index, lines, unsafe { restore(definition, run, image) });
-            });
+            // SAFETY: it is the memory's map.
+            unsafe { lines::restore(definition, map, image, (index, &mut *log)) };
         }
         // SAFETY: passed on.
         (DirtyTracking::Pages, _) => unsafe { pages::restore(memory, definition, image, (index, &mut *log))? },
@@ -250,92 +240,6 @@ pub(super) fn rebuild(
         note_copy(memory, Some(image), (index, log));
     }
     Ok(())
-}
-
-/// Calls `found` with runs of marked lines, ascending and as long as they are, and clears the marks. `map` has a byte for each
-/// line, eight to a word.
-#[inline]
-fn for_each_run(map: &mut [u64], mut found: impl FnMut(Range<usize>)) {
-    let mut last = 0..0;
-    // Long runs come from words that are full, one after the other.
-    let mut joined = |run: Range<usize>| {
-        if run.start == last.end {
-            last.end = run.end;
-        } else {
-            let whole = std::mem::replace(&mut last, run);
-            if !whole.is_empty() {
-                found(whole);
-            }
-        }
-    };
-    // Blocks of known size, so that looking at a clean one takes a few vector instructions.
-    let (blocks, rest) = map.as_chunks_mut::<8>();
-    let lines_in_blocks = blocks.len() * 64;
-    for (i, block) in blocks.iter_mut().enumerate() {
-        if block.iter().fold(0, |any, &word| any | word) != 0 {
-            runs_of_words(block, i * 64, &mut joined);
-        }
-    }
-    runs_of_words(rest, lines_in_blocks, &mut joined);
-    if !last.is_empty() {
-        found(last);
-    }
-}
-
-/// The runs of a few words, the first of which stands for the lines from `line` on. A run does not cross from one word to the
-/// next.
-#[inline]
-fn runs_of_words(words: &mut [u64], line: usize, found: &mut impl FnMut(Range<usize>)) {
-    const LOW: u64 = 0x0101_0101_0101_0101;
-    for (i, word) in words.iter_mut().enumerate() {
-        if *word == 0 {
-            continue;
-        }
-        // 1 in each byte that is not 0.
-        let mut marks = ((((*word & (LOW * 0x7f)) + LOW * 0x7f) | *word) >> 7) & LOW;
-        *word = 0;
-        let first = line + i * 8;
-        while marks != 0 {
-            let start = marks.trailing_zeros() / 8;
-            let len = ((marks >> (start * 8)) ^ LOW).trailing_zeros() / 8;
-            let end = start + len;
-            found(first + start as usize..first + end as usize);
-            marks &= u64::MAX.checked_shl(end * 8).unwrap_or(0);
-        }
-    }
-}
-
-/// Restores a run of lines and what a store at its end may have spilled beyond. Gives the range of bytes that it has written.
-///
-/// # Safety
-///
-/// The lines lie in the memory, which nobody uses.
-#[inline]
-unsafe fn restore(definition: &VmMemory, lines: Range<usize>, image: Option<&MemoryImage>) -> Range<usize> {
-    let start = lines.start * DIRTY_LINE_BYTES;
-    let end = (lines.end * DIRTY_LINE_BYTES + DIRTY_SPILL_BYTES).min(definition.length());
-    let piece = |range: Range<usize>, bytes: Option<&[u8]>| {
-        // SAFETY: `range` lies in the memory.
-        unsafe {
-            let to = definition.base.add(range.start);
-            match bytes {
-                Some(bytes) => ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()),
-                None => ptr::write_bytes(to, 0, range.len()),
-            }
-        }
-    };
-    match image {
-        Some(image) => image.pieces(start..end, piece),
-        None => piece(start..end, None),
-    }
-    // What a mark covers goes on at the start of the memory after the last address of 32 bits.
-    if lines.end * DIRTY_LINE_BYTES == MEMORY32_MAX_BYTES as usize {
-        match image {
-            Some(image) => image.pieces(0..DIRTY_SPILL_BYTES, piece),
-            None => piece(0..DIRTY_SPILL_BYTES, None),
-        }
-    }
-    start..end
 }
 
 /// Compares an instance with its image, byte by byte.
@@ -402,38 +306,4 @@ pub unsafe fn check(instance: &mut VmInstance, image: &InstanceImage, globals: &
         }
     }
     tables::check(instance, image)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn marked_lines_are_found_wherever_they_lie_and_marks_are_cleared() {
-        for words in [1usize, 7, 8, 9, 32] {
-            for start in 0..words * 8 {
-                for len in [1, 2, 7, 8, 9, 64, 130] {
-                    for mark in [1, 2, 0x80, 0xff] {
-                        let end = (start + len).min(words * 8);
-                        let mut bytes = vec![0u8; words * 8];
-                        bytes[start..end].fill(mark);
-                        let mut map: Vec<u64> =
-                            bytes.chunks(8).map(|word| u64::from_le_bytes(word.try_into().unwrap())).collect();
-                        let mut runs = Vec::new();
-                        for_each_run(&mut map, |run| runs.push(run));
-                        assert_eq!((runs.len(), runs[0].clone()), (1, start..end));
-                        assert!(map.iter().all(|&word| word == 0));
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn scattered_marks_are_all_found() {
-        let mut map = [0x0001_0000_0101_0001, 0, u64::MAX, 0x0100_0000_0000_0000];
-        let mut lines = Vec::new();
-        for_each_run(&mut map, |r| lines.extend(r));
-        assert_eq!(lines, [0, 2, 3, 6, 16, 17, 18, 19, 20, 21, 22, 23, 31]);
-    }
 }

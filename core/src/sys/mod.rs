@@ -1,5 +1,6 @@
 //! The only place that talks to the operating system.
 
+pub mod bytes;
 pub mod cpu;
 pub mod fork;
 pub mod limits;

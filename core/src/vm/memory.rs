@@ -301,6 +301,9 @@ impl LinearMemory {
         let mut space = self.space();
         assert!(at <= space.committed && bytes.len() <= space.committed - at, "{} bytes at {at}", bytes.len());
         space.moved = true;
+        if let Some(touched) = &self.touched {
+            touched.copied();
+        }
         // SAFETY: the range is accessible, and the caller vouches that nobody uses it.
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), space.base().add(at), bytes.len()) };
     }

@@ -393,6 +393,11 @@ impl Touched {
         }
     }
 
+    /// The image was copied to the memory, so that what is mapped there is not the image.
+    pub fn copied(&self) {
+        self.moved.store(true, Ordering::Relaxed);
+    }
+
     /// The image is mapped again.
     pub fn remapped(&self) {
         self.moved.store(false, Ordering::Relaxed);

@@ -23,13 +23,13 @@ fn each_instance_is_a_hit_or_a_cold_start_and_each_line_is_counted() {
     assert_eq!((stats.live, stats.idle, stats.cold_starts, stats.hits, stats.stolen), (0, 1, 1, 9, 0));
     assert_eq!((stats.resets, stats.lines_reset, stats.bytes_reset, stats.hot_pages), (10, 0, 0, 0));
     assert_eq!((stats.failed_resets, stats.waits, stats.wait_timeouts, stats.evictions, stats.trims), (0, 0, 0, 0, 0));
-    // Three lines, each with the 15 bytes behind it; the last one's lie in another page.
+    // Three lines, each with the 64 bytes behind it; the last one's lie in another page.
     for at in [0, 4096 + 600, 4 * 4096 - 4] {
         pre.call((), &store, at).unwrap();
     }
     let stats = pre.stats();
     if stats.lines_reset > 0 {
-        assert_eq!((stats.lines_reset, stats.bytes_reset), (3, 3 * 271));
+        assert_eq!((stats.lines_reset, stats.bytes_reset), (3, 3 * 320));
         assert_eq!(stats.hot_pages, 4);
     }
     let two = [pre.fresh(()).unwrap(), pre.fresh(()).unwrap()];
@@ -105,7 +105,7 @@ fn counts_of_many_threads_add_up() {
     assert!(stats.stolen <= stats.hits);
     assert_eq!(stats.idle as u64, stats.cold_starts);
     if stats.lines_reset > 0 {
-        assert_eq!((stats.lines_reset, stats.bytes_reset), (all, all * 271));
+        assert_eq!((stats.lines_reset, stats.bytes_reset), (all, all * 320));
         assert!(stats.hot_pages > 40 && stats.hot_pages <= 64, "{}", stats.hot_pages);
     }
 }

@@ -42,7 +42,7 @@ fn a_module_that_does_not_fit_is_refused_when_it_is_prepared_whatever_its_memori
     }
     // Just what the limits allow.
     for text in
-        ["(memory 3)", "(memory i64 3)", "(memory 196608 (pagesize 1))", "(memory 3) (memory 3)", "(table 20 funcref)"]
+        ["(memory 3)", "(memory i64 3)", "(memory 196608 (pagesize 1))", "(memory 1) (memory 2)", "(table 20 funcref)"]
     {
         drop(pre(&engine, format!("(module {text})")).fresh(()).unwrap());
     }
