@@ -464,7 +464,7 @@ impl WarmPool {
     #[cold]
     fn failed_reset(&self, error: &crate::Error) {
         if self.recipe.paranoid {
-            eprintln!("instar: paranoid check failed: {error} [{:?}]", std::thread::current().name());
+            eprintln!("instar: paranoid check failed: {error}");
             std::process::abort();
         }
     }
