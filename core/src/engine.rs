@@ -176,6 +176,15 @@ impl Engine {
         Engine(inner.expect("an open store keeps its engine alive"))
     }
 
+    /// The type of a function of an open cell, without a count of who uses the engine.
+    pub(crate) fn known_type_in(cell: &StoreCell, id: u32) -> FuncType {
+        debug_assert_ne!(cell.id(), 0, "the cell is open");
+        // SAFETY: cells are made with the engine's `Inner`, and an open store keeps its engine alive.
+        let inner = unsafe { &*cell.engine().as_ptr().cast::<Inner>() };
+        let types = inner.types.read().unwrap_or_else(|e| e.into_inner());
+        types.get(id).expect("functions have types of their engine").clone()
+    }
+
     /// The engine's id of a function type, for [`HeapType::Concrete`](crate::HeapType::Concrete). Equal types have equal
     /// ids.
     ///
@@ -189,11 +198,6 @@ impl Engine {
     /// The function type with this id; `None` when the engine has no such type.
     pub fn func_type(&self, id: u32) -> Option<FuncType> {
         self.types().get(id).cloned()
-    }
-
-    /// The type of a function of this engine.
-    pub(crate) fn known_type(&self, id: u32) -> FuncType {
-        self.func_type(id).expect("functions have types of their engine")
     }
 
     /// All function types.

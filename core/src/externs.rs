@@ -65,7 +65,7 @@ impl Extern {
     /// The type, with the current size of a memory or table as its minimum.
     pub(crate) fn current_type(&self, store: &StoreOpaque) -> Result<ExternType> {
         Ok(match self {
-            Extern::Func(func) => ExternType::Func(store.engine().known_type(func.type_id(store)?)),
+            Extern::Func(func) => ExternType::Func(Engine::known_type_in(store.cell(), func.type_id(store)?)),
             Extern::Memory(memory) => ExternType::Memory(memory.current_type(store)?),
             Extern::Table(table) => ExternType::Table(table.current_type(store)?),
             Extern::Global(global) => ExternType::Global(global.type_in(store)?),

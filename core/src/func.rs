@@ -89,7 +89,7 @@ impl Func {
     }
 
     fn type_in(&self, store: &StoreOpaque) -> Result<FuncType> {
-        Ok(store.engine().known_type(self.type_id(store)?))
+        Ok(Engine::known_type_in(store.cell(), self.type_id(store)?))
     }
 
     /// The engine's id of the function's type.
