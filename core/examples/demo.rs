@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use instar::{BytesFunc, Engine, InstancePre, Linker, Module, Result};
 
 /// Requests of a process whose system calls are counted; another one has twice as many.
-const TRACED: usize = 2_000;
+const TRACED: usize = 50_000;
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
