@@ -178,8 +178,9 @@ impl Engine {
 
     /// The type of a function of an open cell, without a count of who uses the engine.
     pub(crate) fn known_type_in(cell: &StoreCell, id: u32) -> FuncType {
-        debug_assert_ne!(cell.id(), 0, "the cell is open");
-        // SAFETY: cells are made with the engine's `Inner`, and an open store keeps its engine alive.
+        let alive = cell.id() != 0 && cell.engine().strong_count() > 0;
+        assert!(alive, "an open store keeps its engine alive");
+        // SAFETY: cells are made with the engine's `Inner`, which is alive and stays so while its store is open.
         let inner = unsafe { &*cell.engine().as_ptr().cast::<Inner>() };
         let types = inner.types.read().unwrap_or_else(|e| e.into_inner());
         types.get(id).expect("functions have types of their engine").clone()

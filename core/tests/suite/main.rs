@@ -26,6 +26,7 @@
 //! | `touched` | read-only pages: what is learned from faults, what it costs, what bounds it |
 //! | `artifact` | what is loaded runs as what was compiled; what is damaged or foreign is refused |
 //! | `images` | segments in images, mapped or copied, against a model |
+//! | `many` | globals are undone and exports found, however many there are |
 //! | `bytes`, `segments`, `linking` | the bytes convention; segments and start; what instances of a store share |
 //! | `linker` | what a linker offers beyond definitions one by one; calls without checks |
 //! | `references`, `tail_calls`, `wide` | typed function references, tail calls and wide arithmetic, through the public interface |
@@ -55,6 +56,7 @@ mod limits;
 mod linker;
 mod linking;
 mod machine;
+mod many;
 mod memory;
 mod memory64;
 mod menu;

@@ -6,6 +6,8 @@
 
 use std::fmt::Write;
 
+use crate::program::{PLAIN_WIDTHS, WIDTHS};
+
 /// Functions of type `$op`, by their place in the table `$ops`.
 pub struct Menu {
     /// What each does, in words.
@@ -130,17 +132,7 @@ impl Menu {
             "f64" => "(f64.reinterpret_i64 (local.get $v))",
             _ => "(i64x2.splat (local.get $v))",
         };
-        let plain = [
-            ("i32.store", "i32"),
-            ("i32.store8", "i32"),
-            ("i32.store16", "i32"),
-            ("i64.store", "i64"),
-            ("i64.store8", "i64"),
-            ("i64.store16", "i64"),
-            ("i64.store32", "i64"),
-            ("f32.store", "f32"),
-            ("f64.store", "f64"),
-            ("v128.store", "v128"),
+        let atomic = [
             ("i32.atomic.store", "i32"),
             ("i32.atomic.store8", "i32"),
             ("i32.atomic.store16", "i32"),
@@ -149,10 +141,10 @@ impl Menu {
             ("i64.atomic.store16", "i64"),
             ("i64.atomic.store32", "i64"),
         ];
-        for (operator, ty) in plain {
+        for &(operator, ty) in WIDTHS[..PLAIN_WIDTHS].iter().chain(&atomic) {
             self.add(format!("{name} {operator}"), format!("({operator} ${name} {at} {})", value(ty)));
             // With an offset, where the mark may be made at another address than the store's.
-            let offset = [8, 15, 16, 255, 4096][self.names.len() % 5];
+            let offset = [8, 15, 16, 47, 63, 64, 255, 4096][self.names.len() / 2 % 8];
             let body = format!("({operator} ${name} offset={offset} {at} {})", value(ty));
             self.add(format!("{name} {operator} offset={offset}"), body);
         }

@@ -61,8 +61,11 @@ impl Image {
     }
 }
 
+/// How many of [`WIDTHS`] are plain: the first.
+pub const PLAIN_WIDTHS: usize = 10;
+
 /// Operators that store, with what they take.
-const WIDTHS: [(&str, &str); 19] = [
+pub const WIDTHS: [(&str, &str); 19] = [
     ("i32.store", "i32"),
     ("i32.store8", "i32"),
     ("i32.store16", "i32"),
